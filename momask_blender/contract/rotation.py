@@ -129,7 +129,7 @@ def to_6d(quats: Array) -> Array:
 
 
 def align(reference: Array, observed: Array) -> Array:
-    """Least-squares rotation of a bundle of directions (Kabsch). (K, 3), (..., K, 3) -> (..., 3, 3).
+    """Kabsch: least-squares rotation of directions. (K, 3), (..., K, 3) -> (..., 3, 3).
 
     Minimises sum |R reference_k - observed_k|^2 over proper rotations.
     """
