@@ -6,6 +6,7 @@ condition token in front, sinusoidal positions for motion tokens only.
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -177,7 +178,7 @@ class LengthEstimator(nn.Module):
         self.config = config
         sizes = (config.text_size, *config.hidden)
         layers: list[nn.Module] = []
-        for index, (before, after) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        for index, (before, after) in enumerate(pairwise(sizes)):
             layers += [nn.Linear(before, after), nn.LayerNorm(after), nn.LeakyReLU(0.2)]
             if index < len(config.hidden) - 1:  # as released: none before the last layer
                 layers.append(nn.Dropout(config.dropout))

@@ -1,0 +1,188 @@
+"""Folders of clips and captions -> features, tokens' source windows, text.
+
+Layout (HumanML3D's, from joints): `joints/<id>.npy` (T, 22, 3), `texts/<id>.txt` with one
+`caption#tags#from#to` per line, `train.txt` and `val.txt` with ids, and optionally `clips.csv`
+with a `family` per id, by which clips are weighted.
+"""
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model_runtime.features import (
+    COLUMNS,
+    WIDTHS,
+    heading_quaternions,
+    joints_to_features,
+    place_at_origin,
+)
+from model_runtime.training.recipe import DataRecipe
+from momask_blender.contract import rotation
+from momask_blender.contract.skeleton import MAX_FRAMES, MIRRORED, NUM_JOINTS
+
+Array = NDArray[np.floating]
+
+MIN_FRAMES = 40  # two seconds; shorter clips say too little
+SWAPPED_WORDS = {
+    "left": "right",
+    "right": "left",
+    "clockwise": "counterclockwise",
+    "counterclockwise": "clockwise",
+}
+
+
+class DataError(ValueError):
+    """The data folder is not what training needs; the message names the file."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    name: str
+    joints: Array  # (T, 22, 3) metres, +Y up
+    captions: tuple[str, ...]
+    family: str
+
+
+@dataclass(frozen=True)
+class Motion:
+    """One training example: a clip, perhaps mirrored or at another speed."""
+
+    features: Array  # (T, 263) float32, physical
+    captions: tuple[str, ...]
+    weight: float
+
+
+def read_clips(folder: Path, split: str) -> list[Clip]:
+    """The clips of `split`.txt. Raises DataError that names the folder or file at fault."""
+    names_file = folder / f"{split}.txt"
+    if not names_file.is_file():
+        raise DataError(f"{folder} has no {split}.txt; it is not a prepared data folder.")
+    names = names_file.read_text(encoding="utf-8").split()
+    if not names:
+        raise DataError(f"{names_file} names no clip.")
+    families = _read_families(folder / "clips.csv")
+    return [_read_clip(folder, name, families.get(name, "")) for name in names]
+
+
+def _read_families(file: Path) -> dict[str, str]:
+    if not file.is_file():
+        return {}
+    with file.open(encoding="utf-8", newline="") as rows:
+        return {row["id"]: row["family"] for row in csv.DictReader(rows)}
+
+
+def _read_clip(folder: Path, name: str, family: str) -> Clip:
+    file = folder / "joints" / f"{name}.npy"
+    try:
+        joints = np.load(file, allow_pickle=False).astype(float)
+    except (OSError, ValueError) as error:
+        raise DataError(f"Cannot read {file}: {error}") from error
+    if joints.ndim != 3 or joints.shape[1:] != (NUM_JOINTS, 3):
+        raise DataError(f"{file} must hold (T, {NUM_JOINTS}, 3) joints, got {joints.shape}.")
+    if not np.isfinite(joints).all():
+        raise DataError(f"{file} holds numbers that are not finite.")
+    if not MIN_FRAMES <= len(joints) <= MAX_FRAMES:
+        raise DataError(f"{file} has {len(joints)} frames; {MIN_FRAMES} to {MAX_FRAMES} are used.")
+    return Clip(name, joints, _read_captions(folder / "texts" / f"{name}.txt"), family)
+
+
+def _read_captions(file: Path) -> tuple[str, ...]:
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise DataError(f"Cannot read {file}: {error.strerror}") from error
+    captions = tuple(line.split("#")[0].strip() for line in lines if line.strip())
+    if not captions:
+        raise DataError(f"{file} holds no caption.")
+    return captions
+
+
+def mirror_joints(joints: Array) -> Array:
+    """The same motion with left and right exchanged. (T, 22, 3) -> (T, 22, 3)."""
+    return (joints * (-1.0, 1.0, 1.0))[:, MIRRORED]
+
+
+def mirror_caption(caption: str) -> str:
+    words = re.compile(r"\b(" + "|".join(SWAPPED_WORDS) + r")\b")
+    return words.sub(lambda found: SWAPPED_WORDS[found.group()], caption)
+
+
+def change_speed(joints: Array, speed: float) -> Array:
+    """Play `speed` times as fast, by cubic (Catmull-Rom) interpolation of the joints."""
+    if speed == 1.0:
+        return joints
+    times = np.arange(0.0, len(joints) - 1, speed)
+    index = times.astype(int)
+    share = (times - index)[:, None, None]
+    ends = [2.0 * joints[0] - joints[1]], [2.0 * joints[-1] - joints[-2]]
+    padded = np.concatenate([ends[0], joints, ends[1]])
+    p0, p1, p2, p3 = (padded[index + i] for i in range(4))
+    slope1, slope2 = 0.5 * (p2 - p0), 0.5 * (p3 - p1)
+    cubic = 2.0 * (p1 - p2) + slope1 + slope2
+    square = -3.0 * (p1 - p2) - 2.0 * slope1 - slope2
+    return ((cubic * share + square) * share + slope1) * share + p1
+
+
+def clip_features(joints: Array) -> Array:
+    """joints (T, 22, 3) -> features (T, 263) float32, one row per frame.
+
+    The clip is turned so that its smoothed heading is +Z at frame 0, where the reference forces it
+    to be: no jump in the first row. One frame is extrapolated, as T frames hold T - 1 steps.
+    """
+    placed = place_at_origin(joints)
+    placed = rotation.rotate(heading_quaternions(placed)[0], placed)
+    following = 2.0 * placed[-1] - placed[-2]
+    return joints_to_features(np.concatenate([placed, [following]])).astype(np.float32)
+
+
+def versions(clip: Clip, recipe: DataRecipe) -> Iterator[tuple[Array, tuple[str, ...]]]:
+    """Joints and captions of a clip, its mirror image and both at other speeds."""
+    sides = [(clip.joints, clip.captions)]
+    if recipe.mirror:
+        captions = tuple(mirror_caption(caption) for caption in clip.captions)
+        sides.append((mirror_joints(clip.joints), captions))
+    for joints, captions in sides:
+        for speed in recipe.speeds:
+            changed = change_speed(joints, speed)
+            if MIN_FRAMES <= len(changed) <= MAX_FRAMES:
+                yield changed, captions
+
+
+def training_motions(clips: list[Clip], recipe: DataRecipe) -> list[Motion]:
+    """All versions of all clips. Families count by the square root of their frames."""
+    frames = Counter[str]()
+    for clip in clips:
+        frames[clip.family] += len(clip.joints)
+    motions = []
+    for clip in clips:
+        weight = len(clip.joints) / np.sqrt(frames[clip.family])
+        motions += [
+            Motion(clip_features(joints), captions, weight)
+            for joints, captions in versions(clip, recipe)
+        ]
+    return motions
+
+
+def plain_motions(clips: list[Clip]) -> list[Motion]:
+    """The clips as they are, for validation."""
+    return [Motion(clip_features(clip.joints), clip.captions, 1.0) for clip in clips]
+
+
+def statistics(motions: list[Motion], root_emphasis: float) -> tuple[Array, Array]:
+    """Mean (263,) and std (263,), the std averaged within each kind of column (HumanML3D).
+
+    Root and contact std are divided by `root_emphasis`, which raises their weight in the loss.
+    """
+    rows = np.concatenate([motion.features for motion in motions]).astype(np.float64)
+    mean, std = rows.mean(axis=0), rows.std(axis=0)
+    for name in WIDTHS:
+        std[COLUMNS[name]] = std[COLUMNS[name]].mean()
+    for name in ("heading_step", "root_step", "root_height", "contacts"):
+        std[COLUMNS[name]] /= root_emphasis
+    return mean, std

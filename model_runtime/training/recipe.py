@@ -1,0 +1,109 @@
+"""Typed training configuration: one TOML file describes a model and how it is trained."""
+
+import tomllib
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from model_runtime.nets.rvq import RvqConfig
+from model_runtime.nets.transformer import LengthConfig, TransformerConfig
+from model_runtime.sampling import Sampling
+
+
+class RecipeError(ValueError):
+    """The configuration file says something that we do not understand."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataRecipe:
+    mirror: bool = True
+    speeds: tuple[float, ...] = (1.0, 0.87, 1.15)  # copies of each clip, played faster or slower
+    root_emphasis: float = 5.0  # divides the std of root and contacts (MoMask's feat_bias)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loop:
+    """What every stage has: AdamW with warm-up and cosine decay, EMA of weights, validation."""
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    warmup_steps: int = 500
+    weight_decay: float = 0.0
+    weights_decay: float = 0.999  # EMA of the weights; what is validated and shipped
+    validate_every: int = 500
+    seed: int = 3407
+
+
+@dataclass(frozen=True, kw_only=True)
+class RvqTraining(Loop):
+    windows: tuple[int, ...] = (40, 64, 96)  # frames; one length per batch, so short clips count
+    beta: float = 0.1  # smooth L1 turns linear here
+    position_weight: float = 0.5  # extra weight on the joint positions (release: loss_vel)
+    path_weight: float = 2.0  # world-space joints, root path integrated (metres)
+    speed_weight: float = 20.0  # their change per frame: jerk and foot skate
+    commit_weight: float = 0.05
+    quantize_dropout: float = 0.2
+    code_decay: float = 0.98  # EMA of the codebooks
+    plain_steps: int = 250  # autoencoder only, before the codebooks are drawn from data
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerTraining(Loop):
+    condition_drop: float = 0.1
+    label_smoothing: float = 0.05
+    text_noise: float = 0.02  # standard deviation per dimension of the sentence vector
+    random_token: float = 0.1  # share of masked tokens shown as a random token (BERT)
+    crop_chance: float = 0.3  # train on a random part of the clip
+
+
+@dataclass(frozen=True, kw_only=True)
+class LengthTraining(Loop):
+    text_noise: float = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    name: str
+    licence: str
+    data_notice: str
+    description: str = ""
+    data: DataRecipe = field(default_factory=DataRecipe)
+    rvq: RvqConfig = field(default_factory=RvqConfig)
+    base: TransformerConfig = field(default_factory=TransformerConfig)
+    residual: TransformerConfig = field(default_factory=TransformerConfig)
+    length: LengthConfig = field(default_factory=LengthConfig)
+    sampling: Sampling = field(default_factory=Sampling)
+    rvq_training: RvqTraining
+    base_training: TransformerTraining
+    residual_training: TransformerTraining
+    length_training: LengthTraining
+
+
+def read_recipe(file: Path) -> Recipe:
+    """Raises RecipeError that names the file and the key."""
+    try:
+        return _build(Recipe, tomllib.loads(file.read_text(encoding="utf-8")), "")
+    except OSError as error:
+        raise RecipeError(f"Cannot read the configuration {file}: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, TypeError, ValueError) as error:
+        raise RecipeError(f"{file}: {error}") from error
+
+
+def _build(kind: Any, values: dict[str, Any], where: str) -> Any:
+    known = {item.name: item.type for item in fields(kind)}
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise ValueError(f"unknown key {where}{unknown[0]}")
+    built = {}
+    for name, value in values.items():
+        if is_dataclass(known[name]):
+            built[name] = _build(known[name], value, f"{where}{name}.")
+        else:
+            built[name] = tuple(value) if isinstance(value, list) else value
+    return kind(**built)
+
+
+def as_config(config: Any) -> dict[str, Any]:
+    """A configuration dataclass as JSON-ready fields."""
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(config).items()}
