@@ -40,15 +40,15 @@ def sinusoids(length: int, width: int, device: torch.device) -> Tensor:
 class EncoderLayer(nn.Module):
     """Post-norm transformer encoder layer with exact GELU."""
 
-    def __init__(self, config: TransformerConfig) -> None:
+    def __init__(self, config: TransformerConfig, norm_eps: float = 1e-5) -> None:
         super().__init__()
         self.num_heads = config.num_heads
         self.qkv = nn.Linear(config.width, 3 * config.width)
         self.out = nn.Linear(config.width, config.width)
         self.expand = nn.Linear(config.width, config.feedforward)
         self.contract = nn.Linear(config.feedforward, config.width)
-        self.norm_attention = nn.LayerNorm(config.width)
-        self.norm_feedforward = nn.LayerNorm(config.width)
+        self.norm_attention = nn.LayerNorm(config.width, eps=norm_eps)
+        self.norm_feedforward = nn.LayerNorm(config.width, eps=norm_eps)
         self.dropout = nn.Dropout(config.dropout)
 
     def attend(self, x: Tensor, valid: Tensor) -> Tensor:

@@ -118,7 +118,7 @@ def change_speed(joints: Array, speed: float) -> Array:
     if speed == 1.0:
         return joints
     times = np.arange(0.0, len(joints) - 1, speed)
-    index = times.astype(int)
+    index = np.minimum(times.astype(int), len(joints) - 2)  # arange may reach the last frame
     share = (times - index)[:, None, None]
     ends = [2.0 * joints[0] - joints[1]], [2.0 * joints[-1] - joints[-2]]
     padded = np.concatenate([ends[0], joints, ends[1]])

@@ -241,4 +241,4 @@ def length_stage(recipe: Recipe, corpus: Corpus, validation: Corpus) -> Stage:
 
 def text_vectors(embedded: np.ndarray, captions: list[str]) -> dict[str, Tensor]:
     """embedded (V, E) -> one vector per caption, as `tokenize` takes them."""
-    return dict(zip(captions, torch.from_numpy(embedded).float(), strict=True))
+    return dict(zip(captions, torch.from_numpy(embedded), strict=True))

@@ -1,0 +1,78 @@
+"""`python -m model_runtime generate | train | worker`: motion without Blender."""
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from model_runtime import worker
+from model_runtime.networks import WeightsError
+from momask_blender.contract.command_line import (
+    Parser,
+    add_generate_arguments,
+    generate_request,
+    refuse,
+)
+from momask_blender.contract.messages import Message, Notice, Progress
+
+PROGRAM = "python -m model_runtime"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = Parser(prog=PROGRAM, description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    generate = commands.add_parser("generate", help="prompt to joints, tokens and features")
+    add_generate_arguments(generate)
+    generate.add_argument("--out", required=True, help="file to write, ending in .npz")
+    commands.add_parser("worker", help="serve requests on stdin; what the add-on starts")
+    train = commands.add_parser("train", help="train a model's networks")
+    train.add_argument("stage", choices=("all", "rvq", "base", "residual", "length", "export"))
+    train.add_argument("--data", required=True, type=Path, help="folder of clips and captions")
+    train.add_argument("--config", type=Path, help="TOML file (default: the starter's)")
+    train.add_argument("--out", required=True, type=Path, help="folder for checkpoints and model")
+    chosen = parser.parse_args(arguments)
+    if chosen.command == "worker":
+        return worker.main()
+    if chosen.command == "train":
+        return _train(chosen)
+    return _generate(chosen)
+
+
+def _generate(chosen: Namespace) -> int:
+    out = Path(chosen.out)
+    if out.suffix != ".npz":
+        return refuse(PROGRAM, f"--out must end in .npz, got '{out.name}'.")
+    if out.is_dir() or not out.parent.is_dir():
+        return refuse(PROGRAM, f"Cannot write {out}: there is no folder {out.parent}.")
+    try:
+        finished = worker.run(generate_request(chosen, str(out)), _show)
+    except (ValueError, WeightsError, OSError) as error:
+        return refuse(PROGRAM, str(error))
+    stages = ", ".join(f"{name.lower()} {spent:.2f} s" for name, spent in finished.seconds.items())
+    print(f"Wrote {out} ({stages})")
+    return 0
+
+
+def _show(message: Message) -> None:
+    if isinstance(message, Progress):
+        print(f"[{message.done + 1}/{message.total}] {message.phase}", file=sys.stderr)
+    elif isinstance(message, Notice):
+        print(message.text, file=sys.stderr)
+
+
+def _train(chosen: Namespace) -> int:
+    from model_runtime.training.data import DataError
+    from model_runtime.training.recipe import RecipeError
+    from model_runtime.training.run import train
+
+    try:
+        train(chosen.stage, chosen.data, chosen.config, chosen.out)
+    except (DataError, RecipeError, WeightsError, OSError) as error:
+        return refuse(PROGRAM, str(error))
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

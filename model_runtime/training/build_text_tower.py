@@ -1,0 +1,107 @@
+"""Make the starter's text tower out of an unpacked all-MiniLM-L6-v2 folder.
+
+    python -m model_runtime.training.build_text_tower FOLDER OUT
+
+Two reductions: word pieces that no English prompt needs are dropped, and large matrices are
+stored in 8 bits. The result is measured against the original before it is kept.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.numpy import load_file, save_file
+
+from model_runtime.nets.text import SentenceTower, SentenceTowerConfig
+from model_runtime.packing import Tensors, pack, unpack
+from model_runtime.tokenizer import MAX_PIECES, WordPiece
+
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+LEAST_COSINE = 0.995  # of each caption's vector with the original's
+SAMPLE = (
+    "a person walks forward slowly, then sits down on the floor",
+    "someone jogs in a circle counterclockwise and stops",
+    "the man kicks with his left leg & punches twice!",
+    "waving hello with the right hand",
+    "she spins around, arms out, like a ballerina",
+    "crouch, roll and get up again",
+    "a zombie staggers towards the camera",
+)
+
+
+def kept_pieces(vocabulary: list[str]) -> list[int]:
+    """Rows of the special pieces and of everything that is printable ASCII."""
+    return [
+        row
+        for row, piece in enumerate(vocabulary)
+        if piece in SPECIAL
+        or (piece.isascii() and piece.isprintable() and not piece.startswith("["))
+        or piece in ("[", "]")
+    ]
+
+
+def our_names(theirs: Tensors, num_layers: int) -> Tensors:
+    """BERT's state dict -> SentenceTower's. The one token type is folded into the positions."""
+    ours = {
+        "pieces.weight": theirs["embeddings.word_embeddings.weight"],
+        "positions.weight": theirs["embeddings.position_embeddings.weight"][:MAX_PIECES]
+        + theirs["embeddings.token_type_embeddings.weight"][0],
+        "norm.weight": theirs["embeddings.LayerNorm.weight"],
+        "norm.bias": theirs["embeddings.LayerNorm.bias"],
+    }
+    renamed = {
+        "out": "attention.output.dense",
+        "norm_attention": "attention.output.LayerNorm",
+        "expand": "intermediate.dense",
+        "contract": "output.dense",
+        "norm_feedforward": "output.LayerNorm",
+    }
+    for layer in range(num_layers):
+        old, new = f"encoder.layer.{layer}.", f"layers.{layer}."
+        for kind in ("weight", "bias"):
+            parts = [theirs[f"{old}attention.self.{n}.{kind}"] for n in ("query", "key", "value")]
+            ours[f"{new}qkv.{kind}"] = np.concatenate(parts)
+            for our_name, their_name in renamed.items():
+                ours[f"{new}{our_name}.{kind}"] = theirs[f"{old}{their_name}.{kind}"]
+    return ours
+
+
+def sentence_vectors(
+    tensors: Tensors, config: SentenceTowerConfig, tokenizer: WordPiece, texts: tuple[str, ...]
+) -> np.ndarray:
+    """(B, 384), each text on its own."""
+    tower = SentenceTower(config).eval()
+    tower.load_state_dict({name: torch.from_numpy(t) for name, t in tensors.items()})
+    vectors = []
+    with torch.no_grad():
+        for text in texts:
+            ids = torch.tensor([tokenizer.encode(text).ids])
+            vectors.append(tower(ids, torch.ones_like(ids, dtype=torch.bool))[0].numpy())
+    return np.stack(vectors)
+
+
+def build(source: Path, out: Path) -> SentenceTowerConfig:
+    vocabulary = (source / "vocab.txt").read_text(encoding="utf-8").splitlines()
+    shape = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    whole = our_names(load_file(source / "model.safetensors"), shape["num_hidden_layers"])
+    rows = kept_pieces(vocabulary)
+    pruned = whole | {"pieces.weight": whole["pieces.weight"][rows]}
+    packed = pack(pruned, eight_bit=lambda name: pruned[name].ndim == 2 and "positions" not in name)
+    original, small = (SentenceTowerConfig(num_pieces=n) for n in (len(vocabulary), len(rows)))
+    pieces = [vocabulary[row] for row in rows]
+    before = sentence_vectors(whole, original, WordPiece(vocabulary), SAMPLE)
+    after = sentence_vectors(unpack(packed), small, WordPiece(pieces), SAMPLE)
+    cosine = (before * after).sum(axis=-1)
+    print(f"{len(rows)} of {len(vocabulary)} word pieces; cosine {cosine.min():.4f} or more")
+    if cosine.min() < LEAST_COSINE:
+        raise SystemExit("The reduced tower is too far from the original.")
+    out.mkdir(parents=True, exist_ok=True)
+    save_file(packed, out / "text.safetensors")
+    (out / "vocabulary.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
+    return small
+
+
+if __name__ == "__main__":
+    build(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,56 @@
+"""Trained checkpoints -> a weights folder that the runtime opens."""
+
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+from model_runtime.networks import Part, file_part, write_folder
+from model_runtime.packing import Tensors, pack
+from model_runtime.training.recipe import Recipe, as_config
+
+TOWER_FILES = ("text.safetensors", "vocabulary.txt")
+
+
+def save_statistics(mean: np.ndarray, std: np.ndarray, out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    save_file({"mean": mean, "std": std}, out / "statistics.safetensors")
+
+
+def text_part(folder: Path) -> Part:
+    """The text tower of a folder that may not have a card yet."""
+    file, vocabulary = (folder / name for name in TOWER_FILES)
+    pieces = len(vocabulary.read_text(encoding="utf-8").splitlines())
+    entry, words = file_part(file), file_part(vocabulary)
+    return Part(**entry, config={"num_pieces": pieces}, vocabulary=Part(**words))
+
+
+def export(recipe: Recipe, tower: Path, checkpoints: Path, out: Path) -> None:
+    """Pack the best checkpoints of each stage: transformers in 8-bit rows, the rest in float16."""
+    packed: dict[str, Tensors] = {"statistics": load_file(checkpoints / "statistics.safetensors")}
+    for name in ("rvq", "base", "residual", "length"):
+        tensors = load_file(checkpoints / f"{name}.safetensors")
+        eight_bit = name in ("base", "residual")
+        packed[name] = pack(tensors, lambda key, t=tensors, e=eight_bit: e and _is_matrix(t[key]))
+    if tower.resolve() != out.resolve():
+        out.mkdir(parents=True, exist_ok=True)
+        for name in TOWER_FILES:
+            shutil.copyfile(tower / name, out / name)
+    about = {
+        "name": recipe.name,
+        "description": recipe.description,
+        "licence": recipe.licence,
+        "data": recipe.data_notice,
+        "sampling": asdict(recipe.sampling),
+        "text": {"kind": "sentence"} | asdict(text_part(out)),
+    }
+    configs = {
+        name: as_config(getattr(recipe, name)) for name in ("rvq", "base", "residual", "length")
+    }
+    write_folder(out, about, packed, configs)
+
+
+def _is_matrix(tensor: np.ndarray) -> bool:
+    return tensor.ndim == 2
