@@ -7,6 +7,7 @@ what it was trained on and under which terms. Files are hashed before they are o
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,11 +22,14 @@ from model_runtime.sampling import Sampling
 
 Array = NDArray[np.floating]
 Tokens = NDArray[np.int64]
+Shapes = Mapping[str, tuple[int, ...]]  # of tensors, by name
 
 FORMAT = 1  # of model.json; a newer one is refused
 CARD_FILE = "model.json"
 SHIPPED_WEIGHTS = Path(__file__).with_name("weights")
-NETWORK_PARTS = ("rvq", "base", "residual", "length", "text")  # the last two may be missing
+REQUIRED_PARTS = ("rvq", "base", "residual")
+NETWORK_PARTS = (*REQUIRED_PARTS, "length", "text")
+TEXT_KINDS = ("sentence",)
 
 
 class WeightsError(ValueError):
@@ -68,11 +72,14 @@ def find_weights(name: str) -> Path:
     roots = [SHIPPED_WEIGHTS, *([Path(home)] if (home := os.environ.get("MOMASK_WEIGHTS")) else [])]
     plain = name == Path(name).name
     candidates = [root / name for root in roots] if plain else []
-    for folder in [*candidates, Path(name)]:
-        if name and (folder / CARD_FILE).is_file():
-            return folder
-    if Path(name).is_dir():
-        raise WeightsError(f"{name} holds no {CARD_FILE}; it is not a weights folder.")
+    try:
+        for folder in [*candidates, Path(name)]:
+            if name and (folder / CARD_FILE).is_file():
+                return folder
+        if name and Path(name).is_dir():
+            raise WeightsError(f"{name} holds no {CARD_FILE}; it is not a weights folder.")
+    except OSError as error:  # longer than a file name can be, or no right to look
+        raise WeightsError(f"Cannot look for the model '{name[:80]}': {error.strerror}.") from error
     known = sorted({card.parent.name for root in roots for card in root.glob(f"*/{CARD_FILE}")})
     raise WeightsError(
         f"There is no model '{name}'. Known models: {', '.join(known) or 'none'}; "
@@ -85,45 +92,62 @@ def read_card(folder: Path) -> ModelCard:
     file = folder / CARD_FILE
     try:
         fields = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise WeightsError(f"Cannot read {file}: {error}. Fetch the model again.") from error
-    if not isinstance(fields, dict) or not isinstance(fields.get("format"), int):
+    version = fields.get("format") if isinstance(fields, dict) else None
+    if not isinstance(version, int) or version < 1:
         raise WeightsError(f"{file} is not a model card. Fetch the model again.")
-    if fields["format"] > FORMAT:
+    if version > FORMAT:
         raise WeightsError(f"{file} needs a newer version of this software.")
     try:
-        return ModelCard(
-            folder=folder,
-            name=str(fields["name"]),
-            licence=str(fields["licence"]),
-            data=str(fields["data"]),
-            sampling=Sampling(**fields.get("sampling", {})),
-            statistics=_read_part(fields["statistics"], file),
-            parts={
-                name: _read_part(fields[name], file)
-                for name in NETWORK_PARTS
-                if fields.get(name) or name in ("rvq", "base", "residual")
-            },
-        )
-    except (KeyError, TypeError, ValueError) as error:
+        return _card(folder, fields)
+    except KeyError as error:
+        raise WeightsError(f"{file} has no entry {error}. Fetch the model again.") from error
+    except (AttributeError, TypeError, ValueError) as error:
         if isinstance(error, WeightsError):
             raise
         raise WeightsError(f"{file} is damaged ({error}). Fetch the model again.") from error
 
 
-def _read_part(fields: dict[str, Any], card: Path) -> Part:
+def _card(folder: Path, fields: dict[str, Any]) -> ModelCard:
+    text = fields.get("text")
+    if text and text["kind"] not in TEXT_KINDS:
+        raise WeightsError(
+            f"{folder / CARD_FILE} needs a newer version of this software: "
+            f"its text tower is of the kind '{text['kind']}'."
+        )
+    present = [name for name in NETWORK_PARTS if fields.get(name) or name in REQUIRED_PARTS]
+    return ModelCard(
+        folder=folder,
+        name=str(fields["name"]),
+        licence=str(fields["licence"]),
+        data=str(fields["data"]),
+        sampling=Sampling(**fields.get("sampling", {})),
+        statistics=_read_part(fields["statistics"], folder),
+        parts={name: _read_part(fields[name], folder) for name in present},
+    )
+
+
+def _read_part(fields: dict[str, Any], folder: Path) -> Part:
     vocabulary = fields.get("vocabulary")
     part = Part(
         file=str(fields["file"]),
         sha256=str(fields["sha256"]),
         config=dict(fields.get("config", {})),
-        vocabulary=_read_part(vocabulary, card) if vocabulary else None,
+        vocabulary=_read_part(vocabulary, folder) if vocabulary else None,
     )
-    file = card.parent / part.file
-    inside = file.resolve().parent == card.parent.resolve()
-    if Path(part.file).name != part.file or "\\" in part.file or not inside:
-        raise WeightsError(f"{card} points outside its folder ('{part.file}'); it is not used.")
+    if not _is_inside(folder, part.file):
+        raise WeightsError(
+            f"{folder / CARD_FILE} points outside its folder ('{part.file}'); it is not used."
+        )
     return part
+
+
+def _is_inside(folder: Path, name: str) -> bool:
+    """Whether `name` is a plain name that no link leads out of the folder."""
+    if Path(name).name != name or "\\" in name or "\0" in name:
+        return False
+    return Path(os.path.realpath(folder / name)).parent == Path(os.path.realpath(folder))
 
 
 def verified_file(folder: Path, part: Part) -> Path:
@@ -133,19 +157,70 @@ def verified_file(folder: Path, part: Part) -> Path:
         with file.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
-        raise WeightsError(f"Cannot read {file}: {error.strerror}. Fetch it again.") from error
+        raise WeightsError(
+            f"Cannot read {file}: {error.strerror}. Fetch or copy it again."
+        ) from error
     if digest != part.sha256:
-        raise WeightsError(f"{file} is damaged: its SHA-256 differs from {CARD_FILE}'s.")
+        raise WeightsError(
+            f"{file} is damaged: its SHA-256 is not the one in {CARD_FILE}. Fetch or copy it again."
+        )
     return file
 
 
 def read_tensors(folder: Path, part: Part) -> Tensors:
     """Float32 tensors by name. Raises WeightsError."""
+    try:
+        return unpack(_load(folder, part))
+    except (KeyError, ValueError) as error:
+        if isinstance(error, WeightsError):
+            raise
+        raise WeightsError(
+            f"{folder / part.file} holds an 8-bit tensor without a fitting scale ({error})."
+        ) from error
+
+
+def read_statistics(card: ModelCard) -> tuple[Array, Array]:
+    """Mean and standard deviation of the features, (D,) float64 each. Raises WeightsError."""
+    file = card.folder / card.statistics.file
+    tensors = _load(card.folder, card.statistics)
+    shapes = {name: tensor.shape for name, tensor in tensors.items()}
+    num_features = card.parts["rvq"].config.get("num_features", 263)
+    if wrong := differences({"mean": (num_features,), "std": (num_features,)}, shapes):
+        raise WeightsError(f"{file} does not fit {CARD_FILE}: {wrong}.")
+    mean, std = (tensors[name].astype(np.float64) for name in ("mean", "std"))
+    if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0.0).all()):
+        raise WeightsError(f"{file} holds a mean or a deviation that is no usable number.")
+    return mean, std
+
+
+def _load(folder: Path, part: Part) -> Tensors:
+    """Tensors as stored, after the hash was found right."""
     file = verified_file(folder, part)
     try:
-        return unpack(load_file(file))
-    except (SafetensorError, KeyError) as error:
+        return load_file(file)
+    except (SafetensorError, KeyError, OSError) as error:
         raise WeightsError(f"{file} is not a complete safetensors file ({error}).") from error
+
+
+def differences(expected: Shapes, found: Shapes) -> str:
+    """What is missing, unexpected or of another shape, in words; empty if nothing is."""
+    both = [name for name in expected if name in found]
+    wrong = [
+        f"{name} is {found[name]} instead of {expected[name]}"
+        for name in both
+        if tuple(found[name]) != tuple(expected[name])
+    ]
+    groups = {
+        "missing": [name for name in expected if name not in found],
+        "unexpected": [name for name in found if name not in expected],
+        "wrong shape": wrong,
+    }
+    return "; ".join(f"{title}: {_listed(names)}" for title, names in groups.items() if names)
+
+
+def _listed(names: list[str], most: int = 5) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def write_folder(
@@ -153,10 +228,11 @@ def write_folder(
 ) -> None:
     """Write one safetensors file per entry of `packed` ("statistics", "rvq", ...) and the card.
 
-    `about` holds name, licence, data and, if wanted, sampling and a ready "text" part. The card
-    comes last and by renaming: a folder with a card is complete.
+    `about` holds name, licence, data and, if wanted, sampling and a ready "text" part. An old card
+    goes first, the new one comes last and by renaming: a folder with a card is complete.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / CARD_FILE).unlink(missing_ok=True)
     card: dict[str, Any] = {"format": FORMAT} | about
     for name, tensors in packed.items():
         file = folder / f"{name}.safetensors"

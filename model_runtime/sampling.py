@@ -36,8 +36,12 @@ class Sampling:
             raise ValueError(f"steps must be 1 to 100, got {self.steps}")
         if not 0.0 < self.kept_share <= 1.0:
             raise ValueError(f"kept_share must be above 0 and at most 1, got {self.kept_share}")
-        if not self.temperature > 0.0:
+        if not (math.isfinite(self.temperature) and self.temperature > 0.0):
             raise ValueError(f"temperature must be above 0, got {self.temperature}")
+        for name in ("guidance_scale", "residual_guidance_scale"):
+            scale = getattr(self, name)
+            if not (math.isfinite(scale) and 0.0 <= scale <= 20.0):
+                raise ValueError(f"{name} must be 0 to 20, got {scale}")
         if self.method not in ("categorical", "gumbel", "argmax"):
             raise ValueError(f"method must be categorical, gumbel or argmax, got {self.method}")
 
@@ -70,11 +74,19 @@ class SeededNoise:
 def cosine_mask_ratios(steps: int) -> Array:
     """Share of tokens masked at each step, 1 first (section 3.2). -> (steps,) float32.
 
-    In float32 as released: at 10 steps the seventh ratio is just below a half, in float64 it is
-    just above, and another token would be masked.
+    In float32 and rounded as in the release: at 10 steps the seventh ratio is just below a half, in
+    float64 it is just above, and of 49 tokens one more would be masked. The products are formed in
+    float64 and rounded once, which is what a fused multiply-add gives; so is the cosine, because
+    float32 cosines differ between processors.
     """
-    progress = np.linspace(0.0, 1.0, steps, dtype=np.float32)
-    return np.cos(progress * np.float32(math.pi) / np.float32(2.0), dtype=np.float32)
+    if steps == 1:
+        return np.ones(1, dtype=np.float32)
+    index = np.arange(steps)
+    step = float(np.float32(1.0) / np.float32(steps - 1))
+    from_end = 1.0 - step * (steps - 1 - index)
+    progress = np.where(index < steps // 2, index * step, from_end).astype(np.float32)
+    angle = progress * np.float32(math.pi) * np.float32(0.5)
+    return np.cos(angle.astype(np.float64)).astype(np.float32)
 
 
 def guide(conditional: Array, unconditional: Array, scale: float) -> Array:
@@ -93,6 +105,9 @@ def fill_masked(
 
     predict: tokens (B, N) with MASK -> logits (B, N, K). tokens (B, N), valid (B, N) False beyond a
     clip's end -> (B, N), ABSENT where not valid. Generating is filling an empty clip.
+
+    Every clip goes through all steps, also one without MASK: how much noise a clip takes must not
+    depend on the clips beside it.
     """
     unknown = (tokens == MASK) & valid
     num_unknown = unknown.sum(axis=1, keepdims=True)
@@ -101,8 +116,6 @@ def fill_masked(
     for ratio in cosine_mask_ratios(sampling.steps):
         count = np.maximum(np.rint(ratio * num_unknown.astype(np.float32)), 1)
         masked = unknown & (_ranks(confidence) < count)
-        if not masked.any():
-            break
         logits = predict(np.where(masked, MASK, tokens))
         guess = _draw_clips(logits, valid, sampling.method, sampling, noises)
         chosen = np.take_along_axis(_softmax(logits), guess[..., None], axis=-1)[..., 0]

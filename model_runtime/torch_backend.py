@@ -22,13 +22,15 @@ from model_runtime.networks import (
     Part,
     Text,
     WeightsError,
+    differences,
     read_card,
+    read_statistics,
     read_tensors,
     verified_file,
 )
 from model_runtime.packing import Tensors
 from model_runtime.sampling import ABSENT, MASK, guide
-from model_runtime.tokenizer import WordPiece, side_words
+from model_runtime.tokenizer import NUM_SIDE_WORDS, WordPiece, side_words
 
 Array = NDArray[np.floating]
 Tokens = NDArray[np.int64]
@@ -44,12 +46,11 @@ def choose_device(wanted: str) -> torch.device:
 
 
 def load_network(network: nn.Module, tensors: Tensors, file: Path) -> Any:
-    """Fill a network strictly; every missing, unknown or wrongly shaped tensor is an error."""
-    try:
-        network.load_state_dict({name: torch.from_numpy(t) for name, t in tensors.items()})
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise WeightsError(f"{file} does not fit its configuration: {reason}") from error
+    """Fill a network strictly. Raises WeightsError that names what is missing or does not fit."""
+    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    if wrong := differences(expected, {name: tensor.shape for name, tensor in tensors.items()}):
+        raise WeightsError(f"{file} does not fit its configuration: {wrong}.")
+    network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()})
     return network.eval().requires_grad_(False)
 
 
@@ -61,12 +62,17 @@ class TextEncoder:
         self._tokenizer = tokenizer
         self._device = device
 
+    @property
+    def size(self) -> int:
+        """How many numbers stand for a text."""
+        return self._tower.config.width + NUM_SIDE_WORDS
+
     @classmethod
     def open(cls, folder: Path, part: Part, device: torch.device) -> "TextEncoder":
         if part.vocabulary is None:
             raise WeightsError(f"{folder} names no vocabulary for its text tower.")
         tokenizer = WordPiece.read(verified_file(folder, part.vocabulary))
-        tower = SentenceTower(_config(SentenceTowerConfig, part, folder))
+        tower = build(SentenceTower, SentenceTowerConfig, part, folder)
         file = folder / part.file
         return cls(load_network(tower, read_tensors(folder, part), file), tokenizer, device)
 
@@ -90,7 +96,7 @@ class TorchNetworks:
         self.card, self.device = card, device
 
         def load(kind: type, config: type, name: str) -> Any:
-            network = kind(_config(config, parts[name], folder))
+            network = build(kind, config, parts[name], folder)
             tensors = read_tensors(folder, parts[name])
             return load_network(network, tensors, folder / parts[name].file).to(device)
 
@@ -103,8 +109,8 @@ class TorchNetworks:
             load(LengthEstimator, LengthConfig, "length") if card.has("length") else None
         )
         self.text = TextEncoder.open(folder, parts["text"], device) if card.has("text") else None
-        statistics = read_tensors(folder, card.statistics)
-        self.mean, self.std = (statistics[name].astype(np.float64) for name in ("mean", "std"))
+        self.mean, self.std = read_statistics(card)
+        self._check_fit()
 
     @classmethod
     def open(cls, folder: Path, device: str = "auto") -> "TorchNetworks":
@@ -163,8 +169,25 @@ class TorchNetworks:
         normed = self.rvq.decode(self._tensor(tokens[None]))[0].cpu().numpy()
         return normed.astype(np.float64) * self.std + self.mean
 
+    def _check_fit(self) -> None:
+        """Raises WeightsError where the networks disagree on what they pass to each other."""
+        rvq, base, residual = self.rvq.config, self.base.config, self.residual.config
+        texts = {base.text_size, residual.text_size}
+        texts |= {self.length.config.text_size} if self.length else set()
+        texts |= {self.text.size} if self.text else set()
+        sizes = {
+            "codes": {rvq.num_codes, base.num_codes, residual.num_codes},
+            "quantizers": {rvq.num_quantizers, residual.num_quantizers},
+            "numbers for a text": texts,
+        }
+        for what, values in sizes.items():
+            if len(values) > 1:
+                numbers = ", ".join(str(value) for value in sorted(values))
+                raise WeightsError(f"{self.card.folder}: networks of {numbers} {what} do not fit.")
+
     def _tensor(self, array: NDArray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+        # A copy: PyTorch aligns its own memory, and how data lies can choose another kernel.
+        return torch.tensor(array, device=self.device)
 
     def _text_rows(self, text: Array, scale: float) -> Tensor:
         """The text and, unless guidance does not need it, the empty condition. (E,) -> (1|2, E)."""
@@ -181,12 +204,13 @@ def _all_valid(rows: Tensor) -> Tensor:
     return torch.ones_like(rows, dtype=torch.bool)
 
 
-def _config(kind: type, part: Part, folder: Path) -> Any:
-    """A network's configuration from its card. Raises WeightsError."""
+def build(kind: type, config: type, part: Part, folder: Path) -> Any:
+    """A network from the configuration in its card. Raises WeightsError."""
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in part.config.items()}
     try:
-        return kind(**values)
-    except TypeError as error:
+        return kind(config(**values))
+    except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
         raise WeightsError(
-            f"{folder}: the configuration of {part.file} is wrong: {error}"
+            f"{folder}: the configuration of {part.file} cannot be used: {reason}"
         ) from error
