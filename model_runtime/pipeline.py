@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from momask_blender.contract.pose import pose_to_joints, solve_pose
 from numpy.typing import NDArray
 
 from model_runtime.features import features_to_joints
@@ -17,6 +16,7 @@ from model_runtime.sampling import (
     fill_masked,
     sample_length,
 )
+from momask_blender.contract.pose import pose_to_joints, solve_pose
 from momask_blender.contract.skeleton import FRAMES_PER_TOKEN, MAX_FRAMES, tokens_for
 
 Array = NDArray[np.floating]

@@ -1,0 +1,1 @@
+"""MoMask for Blender: text to editable character animation. Importing this imports nothing else."""

@@ -24,6 +24,7 @@ from model_runtime.features import (
 )
 from model_runtime.training.recipe import DataRecipe
 from momask_blender.contract import rotation
+from momask_blender.contract.resample import catmull_rom
 from momask_blender.contract.skeleton import MAX_FRAMES, MIRRORED, NUM_JOINTS
 
 Array = NDArray[np.floating]
@@ -114,19 +115,10 @@ def mirror_caption(caption: str) -> str:
 
 
 def change_speed(joints: Array, speed: float) -> Array:
-    """Play `speed` times as fast, by cubic (Catmull-Rom) interpolation of the joints."""
+    """Play `speed` times as fast."""
     if speed == 1.0:
         return joints
-    times = np.arange(0.0, len(joints) - 1, speed)
-    index = np.minimum(times.astype(int), len(joints) - 2)  # arange may reach the last frame
-    share = (times - index)[:, None, None]
-    ends = [2.0 * joints[0] - joints[1]], [2.0 * joints[-1] - joints[-2]]
-    padded = np.concatenate([ends[0], joints, ends[1]])
-    p0, p1, p2, p3 = (padded[index + i] for i in range(4))
-    slope1, slope2 = 0.5 * (p2 - p0), 0.5 * (p3 - p1)
-    cubic = 2.0 * (p1 - p2) + slope1 + slope2
-    square = -3.0 * (p1 - p2) - 2.0 * slope1 - slope2
-    return ((cubic * share + square) * share + slope1) * share + p1
+    return catmull_rom(joints, np.arange(0.0, len(joints) - 1, speed))
 
 
 def clip_features(joints: Array) -> Array:

@@ -1,0 +1,154 @@
+"""`python -m momask_blender generate PROMPT --out FILE`: from words to a file, without a window."""
+
+import os
+import re
+import shutil
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .contract.command_line import Parser, add_generate_arguments, generate_request, refuse
+from .contract.messages import Message, Notice, Progress
+from .errors import UserError
+from .targets import check_target
+from .worker_client import request_motion
+
+PROGRAM = "python -m momask_blender"
+ENDINGS = (".fbx", ".blend", ".npz")
+MAX_FPS = 240.0
+
+# Debian packages of the libraries that the bpy module links to and does not carry.
+LIBRARY_PACKAGES = {
+    "libX11.so.6": "libx11-6",
+    "libXfixes.so.3": "libxfixes3",
+    "libXi.so.6": "libxi6",
+    "libXrender.so.1": "libxrender1",
+    "libXxf86vm.so.1": "libxxf86vm1",
+    "libEGL.so.1": "libegl1",
+    "libGL.so.1": "libgl1",
+    "libSM.so.6": "libsm6",
+    "libICE.so.6": "libice6",
+    "libgomp.so.1": "libgomp1",
+    "libxkbcommon.so.0": "libxkbcommon0",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = Parser(prog=PROGRAM, description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    generate = commands.add_parser("generate", help="make a character do what the prompt says")
+    add_generate_arguments(generate)
+    generate.add_argument("--out", required=True, type=Path, help="FILE.fbx, .blend or .npz")
+    generate.add_argument("--fps", type=float, help="frame rate of the keys (default: 24)")
+    generate.add_argument("--preview", type=Path, help="contact sheet to render, FILE.png")
+    chosen = parser.parse_args(arguments)
+    try:
+        return _generate(chosen)
+    except (UserError, ValueError) as error:
+        return refuse(PROGRAM, str(error))
+
+
+def _generate(chosen: Namespace) -> int:
+    request = generate_request(chosen, str(chosen.out))
+    _check(chosen)
+    show = Terminal()
+    if chosen.out.suffix.lower() == ".npz":
+        seconds = request_motion(request, show.message).seconds
+    else:
+        require_bpy()
+        from .generate import Delivery, generate_to_file
+
+        delivery = Delivery(
+            file=chosen.out, preview=chosen.preview, fps=chosen.fps, seconds=chosen.seconds
+        )
+        with quiet_stdout():
+            seconds = generate_to_file(request, delivery, show.message, show.phase)
+    show.clear()
+    written = " and ".join(str(file) for file in (chosen.out, chosen.preview) if file)
+    stages = ", ".join(f"{name.lower()} {spent:.2f} s" for name, spent in seconds.items())
+    print(f"Wrote {written} ({stages})")
+    return 0
+
+
+def _check(chosen: Namespace) -> None:
+    """Refuse what cannot end well before the model runs."""
+    check_target(chosen.out, ENDINGS)
+    if chosen.fps is not None and not 1.0 <= chosen.fps <= MAX_FPS:
+        raise UserError(f"The frame rate must be 1 to {MAX_FPS:g}, got {chosen.fps:g}.")
+    if chosen.preview is None:
+        return
+    check_target(chosen.preview, (".png",))
+    if chosen.out.suffix.lower() == ".npz":
+        raise UserError("A preview needs a character: write an .fbx or a .blend.")
+
+
+def require_bpy() -> None:
+    """Import bpy, or raise UserError that says what to install."""
+    try:
+        import bpy  # noqa: F401
+    except ModuleNotFoundError as error:
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        raise UserError(
+            f"Blender's Python module is not installed for Python {version}. Use Python 3.11 "
+            "('pip install bpy==4.5.*') or 3.13 ('pip install bpy==5.2.*'), or write an .npz."
+        ) from error
+    except ImportError as error:
+        raise UserError(explain_import_error(str(error))) from error
+
+
+def explain_import_error(message: str) -> str:
+    """Name the system library that bpy misses and the package that brings it."""
+    found = re.match(r"(\S+\.so[.\d]*): cannot open shared object file", message)
+    if not found:
+        return f"Blender's Python module does not load: {message}"
+    library = found.group(1)
+    package = LIBRARY_PACKAGES.get(library)
+    advice = f"install it ('apt-get install {package}')" if package else "install it"
+    return f"Blender's Python module needs the system library {library}: {advice}."
+
+
+class Terminal:
+    """Progress on stderr: one line that changes on a terminal, a line per phase elsewhere."""
+
+    def __init__(self) -> None:
+        self._live = sys.stderr.isatty()
+
+    def message(self, message: Message) -> None:
+        if isinstance(message, Progress):
+            self.phase(message.phase)
+        elif isinstance(message, Notice):
+            self.clear()
+            print(message.text, file=sys.stderr)
+
+    def phase(self, name: str) -> None:
+        self.clear()
+        print(f"{name}...", end="" if self._live else "\n", file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        if self._live:
+            width = shutil.get_terminal_size().columns - 1
+            print("\r" + " " * width + "\r", end="", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def quiet_stdout() -> Iterator[None]:
+    """Blender and Cycles print to the process's stdout; that line is ours."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+            os.dup2(kept, 1)
+            os.close(kept)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

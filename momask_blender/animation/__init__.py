@@ -1,0 +1,1 @@
+"""Actions, F-curves, files and pictures."""

@@ -1,0 +1,196 @@
+"""A contact sheet: the character at moments of its motion, rendered by Blender in one picture.
+
+Copies of the evaluated mesh stand in a grid before an orthographic camera, in a scene of their own
+that is removed afterwards. Cycles on the CPU: it needs neither a display nor a graphics card.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import bpy
+import numpy as np
+from bpy.types import Material, Object, Scene
+from mathutils import Euler, Matrix, Vector
+
+from .export import neighbour
+
+COLUMNS, ROWS = 5, 2
+TILE_WIDTH, TILE_HEIGHT = 2.3, 2.55  # metres in the picture plane
+PIXELS_PER_METRE = 150
+CAPTION_HEIGHT = 0.42
+SAMPLES = 24
+TILT, AZIMUTH = math.radians(78.0), math.radians(32.0)  # looking slightly down, from front left
+
+PAPER, FLOOR, INK = (0.93, 0.93, 0.92, 1.0), (0.62, 0.64, 0.66, 1.0), (0.05, 0.05, 0.06, 1.0)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One tile: the pose at a frame, drawn where the character's root then is."""
+
+    frame: int
+    label: str
+    root: Vector  # armature space
+
+
+def render_contact_sheet(scene: Scene, armature: Object, caption: str, file: Path) -> None:
+    """Write a PNG of the motion that `armature` plays in `scene`'s frame range."""
+    moments = _moments(scene, armature)
+    with _studio() as studio:
+        view = Euler((TILT, 0.0, AZIMUTH)).to_matrix()
+        for tile, moment in enumerate(moments):
+            corner = _tile_center(view, tile)
+            _place_figure(scene, studio, armature, moment, corner)
+            _place_floor(studio, corner)
+            _place_text(studio, view, moment.label, corner, -0.32, 0.15)
+        _place_text(studio, view, _shortened(caption), _caption_place(view), 0.0, 0.22)
+        _place_camera(studio, view)
+        _light(studio, view)
+        with neighbour(file) as part:
+            _render(studio, part)
+
+
+def _moments(scene: Scene, armature: Object) -> list[Moment]:
+    """Evenly spread frames, the first and the last included."""
+    count = min(COLUMNS * ROWS, scene.frame_end - scene.frame_start + 1)
+    frames = np.rint(np.linspace(scene.frame_start, scene.frame_end, count)).astype(int)
+    moments, travelled, last = [], 0.0, None
+    rate = scene.render.fps / scene.render.fps_base
+    for frame in range(scene.frame_start, scene.frame_end + 1):
+        scene.frame_set(frame)
+        root = armature.pose.bones[0].head.copy()
+        flat = Vector((root.x, root.y))
+        travelled += (flat - last).length if last is not None else 0.0
+        last = flat
+        if frame in frames:
+            seconds = (frame - scene.frame_start) / rate
+            moments.append(Moment(frame, f"{seconds:.2f} s   {travelled:.1f} m", root))
+    return moments
+
+
+def _tile_center(view: Matrix, tile: int) -> Vector:
+    """World place of a tile's floor centre; tiles lie in the picture plane."""
+    column, row = tile % COLUMNS, tile // COLUMNS
+    right = (column - (COLUMNS - 1) / 2) * TILE_WIDTH
+    up = ((ROWS - 1) / 2 - row) * TILE_HEIGHT - 0.75
+    return view @ Vector((right, up, 0.0))
+
+
+def _caption_place(view: Matrix) -> Vector:
+    up = ROWS * TILE_HEIGHT / 2 + 0.1
+    return view @ Vector((-(COLUMNS - 0.35) / 2 * TILE_WIDTH, up, 0.0))
+
+
+def _place_figure(
+    scene: Scene, studio: Scene, armature: Object, moment: Moment, corner: Vector
+) -> None:
+    """Copy the mesh as posed at the moment's frame; the root stands over the tile's centre."""
+    scene.frame_set(moment.frame)
+    graph = bpy.context.evaluated_depsgraph_get()
+    for child in armature.children:
+        evaluated = child.evaluated_get(graph)
+        posed = bpy.data.meshes.new_from_object(evaluated, depsgraph=graph)
+        figure = bpy.data.objects.new("figure", posed)
+        flat = Vector((moment.root.x, moment.root.y, 0.0))
+        figure.matrix_world = Matrix.Translation(corner - flat) @ child.matrix_world
+        studio.collection.objects.link(figure)
+
+
+def _place_floor(studio: Scene, corner: Vector) -> None:
+    """A disc under each figure: it catches the shadow and shows what touches the ground."""
+    mesh = bpy.data.meshes.new("floor")
+    turn = np.linspace(0.0, 2.0 * np.pi, 64, endpoint=False)
+    rim = np.column_stack([0.95 * np.cos(turn), 0.95 * np.sin(turn), np.zeros(64)])
+    mesh.from_pydata(rim.tolist(), [], [tuple(range(64))])
+    mesh.materials.append(_flat_material("floor", FLOOR))
+    floor = bpy.data.objects.new("floor", mesh)
+    floor.location = corner
+    studio.collection.objects.link(floor)
+
+
+def _place_text(
+    studio: Scene, view: Matrix, text: str, place: Vector, raised: float, size: float
+) -> None:
+    curve = bpy.data.curves.new("text", "FONT")
+    curve.body, curve.size = text, size
+    curve.align_x = "LEFT" if raised == 0.0 else "CENTER"
+    curve.materials.append(_flat_material("ink", INK))
+    label = bpy.data.objects.new("text", curve)
+    nearer = view @ Vector((0.0, raised, 3.0))
+    label.matrix_world = Matrix.Translation(place + nearer) @ view.to_4x4()
+    studio.collection.objects.link(label)
+
+
+def _shortened(caption: str, limit: int = 90) -> str:
+    return caption if len(caption) <= limit else caption[: limit - 1].rstrip() + "…"
+
+
+def _flat_material(name: str, color: tuple[float, float, float, float]) -> Material:
+    material = bpy.data.materials.new(f"contact sheet {name}")
+    material.use_nodes = True
+    shader = next(n for n in material.node_tree.nodes if n.type == "BSDF_PRINCIPLED")
+    shader.inputs["Base Color"].default_value = color
+    shader.inputs["Roughness"].default_value = 0.9
+    return material
+
+
+def _place_camera(studio: Scene, view: Matrix) -> None:
+    width, height = COLUMNS * TILE_WIDTH, ROWS * TILE_HEIGHT + CAPTION_HEIGHT
+    camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
+    camera.data.type = "ORTHO"
+    camera.data.ortho_scale = max(width, height)
+    camera.data.clip_end = 200.0
+    away = view @ Vector((0.0, CAPTION_HEIGHT / 2, 40.0))
+    camera.matrix_world = Matrix.Translation(away) @ view.to_4x4()
+    studio.collection.objects.link(camera)
+    studio.camera = camera
+    studio.render.resolution_x = round(width * PIXELS_PER_METRE)
+    studio.render.resolution_y = round(height * PIXELS_PER_METRE)
+    studio.render.resolution_percentage = 100
+
+
+def _light(studio: Scene, view: Matrix) -> None:
+    """A soft key light from the upper left and a bright room."""
+    sun = bpy.data.objects.new("sun", bpy.data.lights.new("sun", "SUN"))
+    sun.data.energy, sun.data.angle = 2.6, math.radians(8.0)
+    sun.matrix_world = (view @ Euler((-0.75, -0.55, 0.0)).to_matrix()).to_4x4()
+    studio.collection.objects.link(sun)
+    world = bpy.data.worlds.new("room")
+    world.use_nodes = True
+    background = next(n for n in world.node_tree.nodes if n.type == "BACKGROUND")
+    background.inputs["Color"].default_value = PAPER
+    background.inputs["Strength"].default_value = 0.75
+    studio.world = world
+
+
+def _render(studio: Scene, file: Path) -> None:
+    studio.render.engine = "CYCLES"
+    studio.cycles.device = "CPU"
+    studio.cycles.samples = SAMPLES
+    studio.cycles.use_denoising = False
+    studio.cycles.max_bounces = 2
+    studio.view_settings.view_transform = "Standard"
+    studio.render.image_settings.file_format = "PNG"
+    studio.render.filepath = str(file)
+    bpy.ops.render.render(write_still=True, scene=studio.name)
+
+
+@contextmanager
+def _studio() -> Iterator[Scene]:
+    """An empty scene; at the end it and everything made in it is gone again."""
+    kept = {
+        name: set(getattr(bpy.data, name))
+        for name in ("objects", "meshes", "curves", "cameras", "lights", "worlds", "materials")
+    }
+    studio = bpy.data.scenes.new("contact sheet")
+    try:
+        yield studio
+    finally:
+        bpy.data.scenes.remove(studio)
+        for name, before in kept.items():
+            blocks = getattr(bpy.data, name)
+            for block in set(blocks) - before:
+                blocks.remove(block)

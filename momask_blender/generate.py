@@ -1,0 +1,105 @@
+"""Use case: prompt -> motion -> a new character that plays it -> a file."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import bpy
+import numpy as np
+from bpy.types import Object, Scene
+
+from .animation.actions import bind_action
+from .animation.export import export_fbx, save_blend
+from .animation.fcurves import write_pose
+from .animation.preview import render_contact_sheet
+from .contract.messages import Finished, Generate, Message
+from .contract.pose import Pose, solve_pose
+from .contract.skeleton import FPS
+from .retarget.border import pose_to_blender, resample_pose
+from .rig.character import build_character
+from .worker_client import request_motion
+
+CHARACTER = "Mannequin"
+MAX_NAME = 63  # bytes that an ID's name may have
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """Where the motion goes and at which rate."""
+
+    file: Path  # .fbx or .blend
+    preview: Path | None = None  # .png
+    fps: float | None = None  # None keeps the scene's own rate
+    seconds: float | None = None  # as asked for; None: as long as the motion is
+
+
+def generate_to_file(
+    request: Generate,
+    delivery: Delivery,
+    on_message: Callable[[Message], None],
+    announce: Callable[[str], None],
+) -> dict[str, float]:
+    """Make the motion and write the files. Returns seconds per stage. Raises UserError."""
+    with tempfile.TemporaryDirectory(prefix="momask-") as folder:
+        asked = replace(request, out=str(Path(folder) / "motion.npz"))
+        finished: Finished = request_motion(asked, on_message)
+        with np.load(finished.out, allow_pickle=False) as motion:
+            pose = solve_pose(motion["joints"])
+    seconds = dict(finished.seconds)
+
+    def stage(name: str, work: Callable[[], None]) -> None:
+        announce(name)
+        started = time.perf_counter()
+        work()
+        seconds[name] = round(time.perf_counter() - started, 3)
+
+    scene = new_scene(delivery.fps)
+    armature = build_character(CHARACTER, scene.collection)
+    num_keys = count_keys(scene, pose, delivery.seconds)
+    stage("Writing keys", lambda: play(scene, armature, pose, num_keys, request.prompt))
+    write = save_blend if delivery.file.suffix.lower() == ".blend" else None
+    if write:
+        stage("Saving", lambda: save_blend(delivery.file))
+    else:
+        stage("Exporting", lambda: export_fbx(armature, delivery.file))
+    if delivery.preview:
+        sheet = delivery.preview
+        stage("Rendering", lambda: render_contact_sheet(scene, armature, request.prompt, sheet))
+    return seconds
+
+
+def new_scene(fps: float | None) -> Scene:
+    """An empty file; its scene keeps Blender's own rate unless another is asked for."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    scene = bpy.context.scene
+    if fps is not None:
+        scene.render.fps = max(1, round(fps))
+        scene.render.fps_base = scene.render.fps / fps
+    return scene
+
+
+def frame_rate(scene: Scene) -> float:
+    return scene.render.fps / scene.render.fps_base
+
+
+def count_keys(scene: Scene, pose: Pose, seconds: float | None) -> int:
+    """N seconds give round(N x fps) keys."""
+    length = len(pose.root) / FPS if seconds is None else seconds
+    return max(1, round(length * frame_rate(scene)))
+
+
+def play(scene: Scene, armature: Object, pose: Pose, num_keys: int, prompt: str) -> None:
+    """Key a pose (20 fps, model axes) from the scene's start frame, one key per frame."""
+    scene.frame_end = scene.frame_start + num_keys - 1
+    resampled = pose_to_blender(resample_pose(pose, num_keys, frame_rate(scene)))
+    action = bpy.data.actions.new(action_name(prompt))
+    channels = bind_action(armature, action)
+    write_pose(channels, armature, resampled, scene.frame_start)
+    scene.frame_set(scene.frame_start)
+
+
+def action_name(prompt: str) -> str:
+    """The prompt in one line, cut to what Blender allows."""
+    return " ".join(prompt.split()).encode("utf-8")[:MAX_NAME].decode("utf-8", errors="ignore")

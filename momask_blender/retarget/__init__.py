@@ -1,0 +1,1 @@
+"""From the model's joints to a rig's bones. No bpy."""

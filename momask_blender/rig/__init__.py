@@ -1,0 +1,1 @@
+"""Armatures: making our own character."""
