@@ -42,6 +42,8 @@ class EncoderLayer(nn.Module):
 
     def __init__(self, config: TransformerConfig, norm_eps: float = 1e-5) -> None:
         super().__init__()
+        if config.width % config.num_heads:
+            raise ValueError(f"width {config.width} does not divide into {config.num_heads} heads")
         self.num_heads = config.num_heads
         self.qkv = nn.Linear(config.width, 3 * config.width)
         self.out = nn.Linear(config.width, config.width)
