@@ -35,12 +35,15 @@ def export_fbx(armature: Object, file: Path) -> None:
 
 def save_blend(file: Path) -> None:
     """The whole scene as a .blend of its own."""
-    _write_whole(
-        file,
-        lambda part: bpy.ops.wm.save_as_mainfile(
-            filepath=str(part), copy=True, check_existing=False
-        ),
-    )
+
+    def write(part: Path) -> None:
+        bpy.ops.wm.save_as_mainfile(filepath=str(part), copy=True, check_existing=False)
+        # Blender 5.0 reports success on a full disk: what was written must open.
+        with bpy.data.libraries.load(str(part)) as (found, _):
+            if bpy.context.scene.name not in found.scenes:
+                raise OSError("the file is not complete; is the disk full?")
+
+    _write_whole(file, write)
 
 
 def _select_only(objects: list[Object]) -> None:
@@ -50,12 +53,12 @@ def _select_only(objects: list[Object]) -> None:
 
 
 def _write_whole(file: Path, write: Callable[[Path], object]) -> None:
-    with neighbour(file) as part:
-        try:
+    try:
+        with neighbour(file) as part:
             write(part)
-        except (RuntimeError, OSError) as error:
-            reason = " ".join(str(error).split())
-            raise UserError(f"Could not write {file}: {reason}") from error
+    except (RuntimeError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"Could not write {file}: {reason}") from error
 
 
 @contextmanager

@@ -1,0 +1,115 @@
+"""What is written can be read again, by Blender itself."""
+
+import numpy as np
+import pytest
+
+from momask_blender.contract.pose import pose_to_joints
+from momask_blender.contract.skeleton import JOINTS, PARENTS
+from momask_blender.errors import UserError
+from momask_blender.retarget.border import resample_pose, to_blender
+
+pytestmark = pytest.mark.blender
+
+NUM_KEYS = 48
+
+
+@pytest.fixture
+def imported(bpy, character, tmp_path):
+    """The exported FBX, read into an empty scene."""
+    from momask_blender.animation.export import export_fbx
+    from momask_blender.generate import new_scene
+
+    file = tmp_path / "a walk é.fbx"
+    export_fbx(character, file)
+    assert [entry.name for entry in tmp_path.iterdir()] == [file.name], "nothing left behind"
+    scene = new_scene(24.0)
+    bpy.ops.import_scene.fbx(filepath=str(file))
+    return scene
+
+
+def test_fbx_holds_one_clean_armature(bpy, imported):
+    armatures = [ob for ob in bpy.data.objects if ob.type == "ARMATURE"]
+    assert len(armatures) == 1
+    assert sorted(bone.name for bone in armatures[0].data.bones) == sorted(JOINTS)
+    assert len(bpy.data.actions) == 1
+    assert list(armatures[0].scale) == pytest.approx([1.0] * 3, abs=1e-6)
+
+
+def test_fbx_holds_the_skinned_mesh(bpy, imported):
+    meshes = [ob for ob in bpy.data.objects if ob.type == "MESH"]
+    assert len(meshes) == 1
+    assert [m.type for m in meshes[0].modifiers] == ["ARMATURE"]
+    assert {group.name for group in meshes[0].vertex_groups} == set(JOINTS)
+
+
+def test_fbx_joints_are_within_a_millimetre(bpy, imported, motion):
+    armature = next(ob for ob in bpy.data.objects if ob.type == "ARMATURE")
+    first, last = (round(frame) for frame in bpy.data.actions[0].frame_range)
+    assert last - first + 1 == NUM_KEYS
+    expected = to_blender(pose_to_joints(resample_pose(motion, NUM_KEYS, 24.0)))
+    lengths = []
+    for key in range(NUM_KEYS):
+        imported.frame_set(first + key)  # Blender's importer shifts keys by a frame
+        world = armature.matrix_world
+        heads = np.array([world @ armature.pose.bones[name].head for name in JOINTS])
+        assert np.linalg.norm(heads - expected[key], axis=-1).max() < 1e-3
+        lengths.append(np.linalg.norm(heads[1:] - heads[list(PARENTS[1:])], axis=-1))
+    assert np.ptp(lengths, axis=0).max() < 1e-4, "bones keep their length"
+
+
+def test_blend_opens_with_the_motion(bpy, character, tmp_path):
+    from momask_blender.animation.export import save_blend
+
+    file = tmp_path / "walk.blend"
+    save_blend(file)
+    bpy.ops.wm.open_mainfile(filepath=str(file))
+    armature = bpy.data.objects["Mannequin"]
+    assert armature.animation_data.action.name == "someone waves"
+    assert bpy.context.scene.frame_end == NUM_KEYS
+
+
+@pytest.fixture
+def full_disk():
+    """Writing more than a kilobyte to any file fails, as on a full disk."""
+    resource = pytest.importorskip("resource", reason="no resource limits on this system")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("ending", ["fbx", "blend"])
+def test_a_full_disk_leaves_the_old_file(character, tmp_path, ending, request):
+    from momask_blender.animation import export
+
+    file = tmp_path / f"walk.{ending}"
+    file.write_text("old")
+    request.getfixturevalue("full_disk")
+    write = {
+        "fbx": lambda: export.export_fbx(character, file),
+        "blend": lambda: export.save_blend(file),
+    }
+    with pytest.raises(UserError, match="Could not write"):
+        write[ending]()
+    assert file.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_the_contact_sheet_is_a_picture_and_leaves_nothing(
+    bpy, scene, character, tmp_path, monkeypatch
+):
+    from momask_blender.animation import preview
+
+    monkeypatch.setattr(preview, "SAMPLES", 1)
+    monkeypatch.setattr(preview, "PIXELS_PER_METRE", 20)
+    kinds = ("objects", "meshes", "materials", "scenes", "worlds", "curves", "cameras", "lights")
+    before = {kind: len(getattr(bpy.data, kind)) for kind in kinds}
+    file = tmp_path / "sheet.png"
+    preview.render_contact_sheet(scene, character, "someone waves", file)
+    assert {kind: len(getattr(bpy.data, kind)) for kind in kinds} == before
+    picture = bpy.data.images.load(str(file))
+    pixels = np.array(picture.pixels[:]).reshape(picture.size[1], picture.size[0], 4)
+    assert picture.size[0] == 230
+    dark = (pixels[..., :3].max(axis=-1) < 0.35).mean()
+    assert 0.005 < dark < 0.3, "figures are on it"
+    assert list(tmp_path.iterdir()) == [file]
