@@ -13,6 +13,7 @@ from momask_blender.contract.command_line import (
     refuse,
 )
 from momask_blender.contract.messages import Message, Notice, Progress
+from momask_blender.contract.targets import check_target
 
 PROGRAM = "python -m model_runtime"
 
@@ -22,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     generate = commands.add_parser("generate", help="prompt to joints, tokens and features")
     add_generate_arguments(generate)
-    generate.add_argument("--out", required=True, help="file to write, ending in .npz")
+    generate.add_argument("--out", required=True, type=Path, help="FILE.npz")
     commands.add_parser("worker", help="serve requests on stdin; what the add-on starts")
     train = commands.add_parser("train", help="train a model's networks")
     train.add_argument("stage", choices=("all", "rvq", "base", "residual", "length", "export"))
@@ -38,22 +39,18 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _generate(chosen: Namespace) -> int:
-    out = Path(chosen.out)
-    if out.suffix != ".npz":
-        return refuse(PROGRAM, f"--out must end in .npz, got '{out.name}'.")
-    if out.is_dir() or not out.parent.is_dir():
-        return refuse(PROGRAM, f"Cannot write {out}: there is no folder {out.parent}.")
     try:
-        finished = worker.run(generate_request(chosen, str(out)), _show)
+        check_target(chosen.out, (".npz",))
+        finished = worker.run(generate_request(chosen, str(chosen.out)), _show)
     except (ValueError, WeightsError, OSError) as error:
         return refuse(PROGRAM, str(error))
     stages = ", ".join(f"{name.lower()} {spent:.2f} s" for name, spent in finished.seconds.items())
-    print(f"Wrote {out} ({stages})")
+    print(f"Wrote {chosen.out} ({stages})")
     return 0
 
 
 def _show(message: Message) -> None:
-    if isinstance(message, Progress):
+    if isinstance(message, Progress) and sys.stderr.isatty():
         print(f"[{message.done + 1}/{message.total}] {message.phase}", file=sys.stderr)
     elif isinstance(message, Notice):
         print(message.text, file=sys.stderr)

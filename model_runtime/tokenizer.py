@@ -43,7 +43,8 @@ class WordPiece:
     def _split(self, word: str) -> list[int]:
         if len(word) > LONGEST_WORD:
             return [self._unknown]
-        found, start = [], 0
+        found: list[int] = []
+        start = 0
         while start < len(word):
             prefix = "##" if start else ""
             ends = range(len(word), start, -1)
@@ -58,7 +59,7 @@ class WordPiece:
 def split_words(text: str) -> list[str]:
     """Lower case without accents; punctuation and CJK characters stand alone."""
     lowered = unicodedata.normalize("NFD", text.lower())
-    spaced = []
+    spaced: list[str] = []
     for character in lowered:
         kind = unicodedata.category(character)
         if kind == "Mn" or character == "\ufffd" or _is_control(character, kind):

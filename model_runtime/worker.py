@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -72,6 +73,9 @@ def serve(requests: TextIO, send: Send) -> None:
             send(run(request, send))
         except (WeightsError, ValueError, OSError) as error:
             send(Failed(message=str(error)))
+        except Exception as error:  # noqa: BLE001 - the add-on must hear of every failure
+            traceback.print_exc()
+            send(Failed(message=f"The motion generator failed: {type(error).__name__}: {error}"))
 
 
 def run(request: Generate, send: Send) -> Finished:
@@ -142,12 +146,14 @@ def private_stdout() -> Iterator[Send]:
     sys.stdout.flush()
     with os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1) as pipe:
         os.dup2(2, 1)
-        yield lambda message: (pipe.write(to_line(message)), None)[1]
+
+        def send(message: Message) -> None:
+            pipe.write(to_line(message))
+
+        yield send
 
 
 def main() -> int:
-    if hasattr(sys.stdin, "reconfigure"):
-        sys.stdin.reconfigure(encoding="utf-8")
-    with private_stdout() as send:
-        serve(sys.stdin, send)
+    with private_stdout() as send, os.fdopen(os.dup(0), encoding="utf-8") as requests:
+        serve(requests, send)
     return 0

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from .contract.command_line import Parser, add_generate_arguments, generate_request, refuse
 from .contract.messages import Message, Notice, Progress
+from .contract.targets import check_target
 from .errors import UserError
-from .targets import check_target
 from .worker_client import request_motion
 
 PROGRAM = "python -m momask_blender"
@@ -22,6 +22,7 @@ MAX_FPS = 240.0
 # Debian packages of the libraries that the bpy module links to and does not carry.
 LIBRARY_PACKAGES = {
     "libX11.so.6": "libx11-6",
+    "libXext.so.6": "libxext6",
     "libXfixes.so.3": "libxfixes3",
     "libXi.so.6": "libxi6",
     "libXrender.so.1": "libxrender1",
@@ -31,6 +32,7 @@ LIBRARY_PACKAGES = {
     "libSM.so.6": "libsm6",
     "libICE.so.6": "libice6",
     "libgomp.so.1": "libgomp1",
+    "libuuid.so.1": "libuuid1",
     "libxkbcommon.so.0": "libxkbcommon0",
 }
 
@@ -110,7 +112,7 @@ def explain_import_error(message: str) -> str:
 
 
 class Terminal:
-    """Progress on stderr: one line that changes on a terminal, a line per phase elsewhere."""
+    """Progress as one line that changes, where stderr is a terminal; logs get notices only."""
 
     def __init__(self) -> None:
         self._live = sys.stderr.isatty()
@@ -124,7 +126,8 @@ class Terminal:
 
     def phase(self, name: str) -> None:
         self.clear()
-        print(f"{name}...", end="" if self._live else "\n", file=sys.stderr, flush=True)
+        if self._live:
+            print(f"{name}...", end="", file=sys.stderr, flush=True)
 
     def clear(self) -> None:
         if self._live:

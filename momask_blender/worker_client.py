@@ -60,6 +60,7 @@ def _environment() -> dict[str, str]:
 
 
 def _send(child: subprocess.Popen, request: Generate) -> None:
+    assert child.stdin is not None
     try:
         child.stdin.write(to_line(request))
         child.stdin.close()
@@ -71,6 +72,7 @@ def _answer(
     child: subprocess.Popen, on_message: Callable[[Message], None]
 ) -> Finished | Failed | None:
     """The first final message. Lines that are no messages, from libraries, are passed over."""
+    assert child.stdout is not None
     for line in child.stdout:
         try:
             message = from_line(line)
@@ -86,6 +88,7 @@ class _Tail:
     """Reads a child's stderr to its end, so that the pipe never fills, and keeps the last line."""
 
     def __init__(self, child: subprocess.Popen) -> None:
+        assert child.stderr is not None
         self.text = ""
         self._stream = child.stderr
         self._thread = threading.Thread(target=self._read, daemon=True)

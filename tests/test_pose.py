@@ -75,9 +75,7 @@ def test_limbs_point_exactly_where_the_joints_do(joints):
     stretched = joints + 0.01 * np.sin(np.arange(joints.size)).reshape(joints.shape)
     solved = pose_to_joints(solve_pose(stretched))
     for start, end in LIMBS:
-        cosine = np.sum(
-            directions(solved, start, end) * directions(stretched, start, end), axis=-1
-        )
+        cosine = np.sum(directions(solved, start, end) * directions(stretched, start, end), axis=-1)
         assert np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))).max() <= 0.05, (start, end)
 
 

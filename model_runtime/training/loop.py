@@ -1,5 +1,6 @@
 """The loop that every stage runs: step, EMA of weights, validation, checkpoints that resume."""
 
+import copy
 import json
 import math
 import os
@@ -32,7 +33,10 @@ class Stage:
     extra: nn.Module | None = None  # trained state that is not shipped, such as codebook counts
     best: float = math.inf
     step: int = 0
-    averaged: nn.Module | None = field(default=None, repr=False)
+    averaged: nn.Module = field(init=False)  # EMA of the weights
+
+    def __post_init__(self) -> None:
+        self.averaged = copy.deepcopy(self.network).eval().requires_grad_(False)
 
 
 def learning_rate(loop: Loop, step: int) -> float:
@@ -57,7 +61,6 @@ def run(stage: Stage, loop: Loop, out: Path, report: Callable[[str], None]) -> P
         weight_decay=loop.weight_decay,
         fused=device.type == "cuda",
     )
-    stage.averaged = _copy_of(stage.network)
     out.mkdir(parents=True, exist_ok=True)
     state_file = out / f"{stage.name}.state.safetensors"
     best_file = out / f"{stage.name}.safetensors"
@@ -94,22 +97,15 @@ def _one_step(
     optimizer.step()
     stage.after_step()
     stage.step += 1
-    assert stage.averaged is not None
     decay = min(loop.weights_decay, (1 + stage.step) / (10 + stage.step))
     _average(stage.averaged, stage.network, decay)
     return losses
 
 
-def _copy_of(network: nn.Module) -> nn.Module:
-    twin = type(network)(network.config).to(next(network.parameters()).device)
-    twin.load_state_dict(network.state_dict())
-    return twin.eval().requires_grad_(False)
-
-
 @torch.no_grad()
 def _average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
-    kept, new = list(averaged.parameters()), list(network.parameters())
-    torch._foreach_lerp_(kept, new, 1.0 - decay)
+    for kept, new in zip(averaged.parameters(), network.parameters(), strict=True):
+        kept.lerp_(new, 1.0 - decay)
     for target, source in zip(averaged.buffers(), network.buffers(), strict=True):
         target.copy_(source)
 
@@ -123,7 +119,6 @@ def _line(stage: Stage, loop: Loop, losses: Losses, score: float, seconds: float
 
 
 def _state(stage: Stage, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    assert stage.averaged is not None
     tensors = {f"network.{k}": v for k, v in stage.network.state_dict().items()}
     tensors |= {f"averaged.{k}": v for k, v in stage.averaged.state_dict().items()}
     if stage.extra is not None:
@@ -150,7 +145,6 @@ def save_atomically(
 
 
 def _resume(stage: Stage, optimizer: torch.optim.Optimizer, file: Path) -> None:
-    assert stage.averaged is not None
     with safe_open(file, framework="pt") as opened:
         tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
         position = json.loads(opened.metadata()["position"])

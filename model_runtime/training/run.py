@@ -45,7 +45,10 @@ class Training:
         self.validation = data.plain_motions(data.read_clips(folder, "val"))
         mean, std = data.statistics(self.motions, recipe.data.root_emphasis)
         save_statistics(mean, std, out)
-        self.statistics = tuple(torch.from_numpy(values).to(self.device) for values in (mean, std))
+        self.statistics = (
+            torch.from_numpy(mean).to(self.device),
+            torch.from_numpy(std).to(self.device),
+        )
 
     def run(self, name: str) -> None:
         if name == "rvq":

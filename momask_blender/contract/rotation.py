@@ -34,7 +34,7 @@ def multiply(a: Array, b: Array) -> Array:
 
 def inverse(quats: Array) -> Array:
     """Inverse of unit quaternions (..., 4)."""
-    return np.asarray(quats) * (1.0, -1.0, -1.0, -1.0)
+    return np.asarray(quats) * np.array([1.0, -1.0, -1.0, -1.0])
 
 
 def rotate(quats: Array, vectors: Array) -> Array:
@@ -61,7 +61,7 @@ def between(a: Array, b: Array) -> Array:
 def about_axis(axis: ArrayLike, angles: Array) -> Array:
     """Rotation by `angles` (...,) radians about one unit axis (3,) -> (..., 4)."""
     half = np.asarray(angles)[..., None] * 0.5
-    return np.concatenate([np.cos(half), np.sin(half) * np.asarray(axis)], axis=-1)
+    return np.concatenate([np.cos(half), np.sin(half) * np.asarray(axis, dtype=float)], axis=-1)
 
 
 def continuous(quats: Array) -> Array:

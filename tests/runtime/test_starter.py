@@ -1,0 +1,82 @@
+"""What the shipped starter model must visibly do, measured on the decoded joints."""
+
+import json
+
+import numpy as np
+import pytest
+
+from model_runtime.networks import SHIPPED_WEIGHTS, find_weights
+from model_runtime.pipeline import generate
+from model_runtime.torch_backend import TorchNetworks
+from momask_blender.contract.skeleton import INDEX
+
+FEET = [INDEX[f"{side}_{part}"] for side in ("left", "right") for part in ("ankle", "foot")]
+SEEDS = [0, 1, 2, 3, 4]
+FOUR_SECONDS = 80
+
+
+@pytest.fixture(scope="module")
+def starter() -> TorchNetworks:
+    return TorchNetworks.open(find_weights("starter"), "cpu")
+
+
+def five_takes(starter: TorchNetworks, prompt: str) -> list[np.ndarray]:
+    text = starter.embed_text([prompt] * len(SEEDS)).vectors
+    lengths = [FOUR_SECONDS] * len(SEEDS)
+    motions = generate(starter, text, lengths, SEEDS, starter.card.sampling)
+    return [motion.joints for motion in motions]
+
+
+def travel(joints: np.ndarray) -> float:
+    return float(np.linalg.norm((joints[-1, 0] - joints[0, 0])[[0, 2]]))
+
+
+def highest_lift(joints: np.ndarray) -> float:
+    """How far the lower foot leaves its usual height."""
+    lowest = joints[:, FEET, 1].min(axis=1)
+    return float(lowest.max() - np.percentile(lowest, 10))
+
+
+def test_walking_travels(starter):
+    distances = [travel(joints) for joints in five_takes(starter, "a person walks forward")]
+    assert sum(distance > 1.5 for distance in distances) >= 4, distances
+
+
+def test_running_is_faster_than_walking(starter):
+    walked = np.median([travel(j) for j in five_takes(starter, "a person walks forward")])
+    ran = np.median([travel(j) for j in five_takes(starter, "a person runs forward")])
+    assert ran > 2.0 * walked
+
+
+def test_standing_stays(starter):
+    distances = [travel(joints) for joints in five_takes(starter, "a person stands still")]
+    assert max(distances) < 0.3, distances
+
+
+def test_jumping_leaves_the_ground_with_both_feet(starter):
+    lifts = [highest_lift(joints) for joints in five_takes(starter, "a person jumps")]
+    assert sum(lift > 0.1 for lift in lifts) >= 4, lifts
+
+
+def test_words_that_no_caption_has_still_mean_something(starter):
+    strolled = [travel(joints) for joints in five_takes(starter, "someone strolls ahead")]
+    assert sum(distance > 1.5 for distance in strolled) >= 3, strolled
+
+
+def test_a_seed_gives_the_same_tokens_alone_or_in_a_batch(starter):
+    prompts = ["a person walks", "a person jumps", "someone dances"]
+    text = starter.embed_text(prompts).vectors
+    sampling = starter.card.sampling
+    together = generate(starter, text, [80, 41, 196], [7, 8, 9], sampling)
+    for clip, frames in enumerate([80, 41, 196]):
+        alone = generate(starter, text[clip : clip + 1], [frames], [7 + clip], sampling)[0]
+        assert np.array_equal(alone.tokens, together[clip].tokens)
+        assert np.array_equal(alone.joints, together[clip].joints)
+
+
+def test_the_starter_is_small_and_says_what_it_is():
+    folder = SHIPPED_WEIGHTS / "starter"
+    assert sum(file.stat().st_size for file in folder.iterdir()) <= 40e6
+    card = json.loads((folder / "model.json").read_text())
+    assert "mocap.cs.cmu.edu" in card["data"]
+    assert "GPL-3.0-or-later" in card["licence"]

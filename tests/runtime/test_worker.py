@@ -1,0 +1,117 @@
+"""The real worker process, with the shipped starter model."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model_runtime.networks import SHIPPED_WEIGHTS
+from momask_blender.contract.messages import Failed, Generate, Notice, Progress, from_line, to_line
+from momask_blender.contract.pose import pose_to_joints, solve_pose
+from momask_blender.errors import UserError
+from momask_blender.worker_client import request_motion
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def starter_copy(tmp_path) -> Path:
+    """A copy of the starter that may be damaged."""
+    folder = tmp_path / "copied model é"
+    shutil.copytree(SHIPPED_WEIGHTS / "starter", folder)
+    return folder
+
+
+def generate(tmp_path, **changes) -> tuple[dict, list]:
+    heard: list = []
+    wanted = {"prompt": "a person walks forward", "num_frames": 50} | changes
+    finished = request_motion(Generate(out=str(tmp_path / "m.npz"), **wanted), heard.append)
+    with np.load(finished.out, allow_pickle=False) as arrays:
+        return dict(arrays), heard
+
+
+def test_a_motion_arrives_complete(tmp_path):
+    motion, heard = generate(tmp_path, seed=5)
+    assert motion["joints"].shape == motion["joints_rig"].shape == (50, 22, 3)
+    assert motion["joints"].dtype == motion["joints_rig"].dtype == np.float32
+    assert motion["features"].shape == (50, 263)
+    assert motion["tokens"].shape == (13, 6), "the last token is used in part"
+    assert (int(motion["fps"]), int(motion["seed"])) == (20, 5)
+    assert (str(motion["prompt"]), str(motion["weights"])) == ("a person walks forward", "starter")
+    rebuilt = pose_to_joints(solve_pose(motion["joints"]))
+    np.testing.assert_allclose(motion["joints_rig"], rebuilt, atol=1e-5)
+    assert [message.done for message in heard if isinstance(message, Progress)] == list(range(5))
+    assert [entry.name for entry in tmp_path.iterdir()] == ["m.npz"]
+
+
+def test_the_same_request_gives_the_same_bits(tmp_path):
+    first, _ = generate(tmp_path, seed=11)
+    second, _ = generate(tmp_path, seed=11)
+    other, _ = generate(tmp_path, seed=12)
+    assert np.array_equal(first["joints"], second["joints"])
+    assert not np.array_equal(first["tokens"], other["tokens"])
+
+
+def test_without_a_length_the_model_decides(tmp_path):
+    motion, _ = generate(tmp_path, num_frames=None)
+    assert 40 <= len(motion["joints"]) <= 196
+    assert len(motion["joints"]) % 4 == 0
+
+
+def test_a_prompt_over_the_limit_is_cut_and_said_so(tmp_path):
+    _, heard = generate(tmp_path, prompt="walk " * 300)
+    assert [m.text for m in heard if isinstance(m, Notice)] == [
+        "The prompt is longer than the model reads; its end was left out."
+    ]
+
+
+def refused(tmp_path, folder: Path) -> str:
+    with pytest.raises(UserError) as caught:
+        generate(tmp_path, weights=str(folder))
+    assert not list(tmp_path.glob("*.npz")), "no partial file"
+    return str(caught.value)
+
+
+def test_a_damaged_file_is_named(tmp_path, starter_copy):
+    file = starter_copy / "base.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-100] ^= 1
+    file.write_bytes(content)
+    assert "base.safetensors" in refused(tmp_path, starter_copy)
+
+
+def test_a_missing_file_is_named(tmp_path, starter_copy):
+    (starter_copy / "rvq.safetensors").unlink()
+    assert "rvq.safetensors" in refused(tmp_path, starter_copy)
+
+
+@pytest.mark.parametrize("escape", ["../secret.safetensors", "/etc/passwd", "a/b.safetensors"])
+def test_a_card_that_points_elsewhere_is_refused(tmp_path, starter_copy, escape):
+    card = json.loads((starter_copy / "model.json").read_text())
+    card["base"]["file"] = escape
+    (starter_copy / "model.json").write_text(json.dumps(card))
+    assert "outside" in refused(tmp_path, starter_copy)
+
+
+def test_unknown_weights_list_the_known_ones(tmp_path):
+    assert "starter" in refused(tmp_path, tmp_path / "nothing here")
+
+
+def test_nonsense_requests_are_answered_and_only_messages_come_out():
+    lines = "not json\n" + to_line(Failed(message="?")) + '{"kind": "Generate", "prompt": ""}\n'
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(
+        [sys.executable, "-m", "model_runtime", "worker"],
+        input=lines,
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=True,
+    )
+    answers = [from_line(line) for line in ended.stdout.splitlines()]
+    assert [type(answer) for answer in answers] == [Failed] * 3

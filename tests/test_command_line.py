@@ -1,0 +1,133 @@
+"""The command line as a user meets it: a file, or one clear line and exit status 2."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def run(*arguments: str, module: str = "momask_blender", cwd: Path, **environment: str):
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+        timeout=240,
+        check=False,
+    )
+
+
+BAD_INPUT = {
+    "empty prompt": (["", "--out", "a.fbx"], "prompt is empty"),
+    "zero seconds": (["walk", "--out", "a.fbx", "--seconds", "0"], "9.8 seconds"),
+    "negative seconds": (["walk", "--out", "a.fbx", "--seconds=-2"], "9.8 seconds"),
+    "seconds in words": (["walk", "--out", "a.fbx", "--seconds", "two"], "invalid float"),
+    "no number": (["walk", "--out", "a.fbx", "--seconds", "nan"], "9.8 seconds"),
+    "too long": (["walk", "--out", "a.fbx", "--seconds", "60"], "9.8 seconds"),
+    "too many frames": (["walk", "--out", "a.fbx", "--frames", "197"], "196"),
+    "half a frame": (["walk", "--out", "a.fbx", "--frames", "1.5"], "invalid int"),
+    "two lengths": (["walk", "--out", "a.fbx", "--frames", "9", "--seconds", "1"], "not allowed"),
+    "unknown ending": (["walk", "--out", "a.obj"], ".fbx or .blend or .npz"),
+    "no folder": (["walk", "--out", "nowhere/a.fbx"], "no folder"),
+    "a folder": (["walk", "--out", "folder.fbx"], "is a folder"),
+    "no rate": (["walk", "--out", "a.fbx", "--fps", "0"], "1 to 240"),
+    "unknown weights": (["walk", "--out", "a.npz", "--weights", "gigantic"], "starter"),
+    "preview of arrays": (["walk", "--out", "a.npz", "--preview", "a.png"], "needs a character"),
+    "preview ending": (["walk", "--out", "a.fbx", "--preview", "a.jpg"], ".png"),
+    "huge seed": (["walk", "--out", "a.fbx", "--seed", "4294967296"], "2147483647"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "words"), BAD_INPUT.values(), ids=list(BAD_INPUT))
+def test_bad_input_is_one_line_and_status_2(tmp_path, arguments, words):
+    (tmp_path / "folder.fbx").mkdir()
+    ended = run("generate", *arguments, cwd=tmp_path)
+    assert ended.returncode == 2
+    assert words in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1, ended.stderr
+    assert ended.stdout == ""
+    assert [entry.name for entry in tmp_path.iterdir()] == ["folder.fbx"]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs POSIX permissions")
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
+    target = "/proc" if os.geteuid() == 0 else str(tmp_path)  # root may write anywhere else
+    tmp_path.chmod(0o500)
+    ended = run("generate", "walk", "--out", f"{target}/a.fbx", cwd=ROOT)
+    tmp_path.chmod(0o700)
+    assert ended.returncode == 2
+    assert "Cannot write to the folder" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_without_bpy_the_user_hears_which_python_has_it(tmp_path):
+    """A Python that has no bpy: this one, told that there is none."""
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['bpy'] = None")
+    path = os.pathsep.join([str(ROOT), str(tmp_path)])
+    ended = run("generate", "walk", "--out", "a.fbx", cwd=tmp_path, PYTHONPATH=path)
+    assert ended.returncode == 2
+    assert "3.11" in ended.stderr
+    assert "pip install bpy" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_a_missing_system_library_is_named_with_its_package(tmp_path):
+    """A bpy whose import fails as the real one's does where libXi is missing."""
+    message = "libXi.so.99: cannot open shared object file: No such file or directory"
+    (tmp_path / "bpy.py").write_text(f"raise ImportError({message!r})")
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    ended = run("generate", "walk", "--out", "a.fbx", cwd=tmp_path, PYTHONPATH=path)
+    assert ended.returncode == 2
+    assert "libXi.so.99" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_known_libraries_come_with_their_debian_package():
+    from momask_blender.__main__ import explain_import_error
+
+    message = "libXi.so.6: cannot open shared object file: No such file or directory"
+    assert "apt-get install libxi6" in explain_import_error(message)
+
+
+@pytest.mark.parametrize("module", ["momask_blender", "model_runtime"])
+def test_arrays_come_without_blender(tmp_path, module):
+    arguments = ["generate", "a person jumps", "--frames", "40", "--seed", "3", "--out", "a b.npz"]
+    ended = run(*arguments, module=module, cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert len(ended.stdout.splitlines()) == 1
+    assert "Wrote a b.npz" in ended.stdout
+    with np.load(tmp_path / "a b.npz", allow_pickle=False) as arrays:
+        assert arrays["joints"].shape == (40, 22, 3)
+
+
+@pytest.mark.blender
+@pytest.mark.slow
+def test_words_become_an_fbx_that_moves_as_the_arrays_say(tmp_path):
+    """The whole chain: prompt, FBX, back into Blender, against `joints_rig` of the same seed."""
+    bpy = pytest.importorskip("bpy", reason="the bpy module is not installed")
+    from momask_blender.contract.skeleton import JOINTS
+    from momask_blender.retarget.border import to_blender
+
+    arguments = ["generate", "a person walks forward", "--seconds", "2.5", "--seed", "1"]
+    ended = run(*arguments, "--fps", "20", "--out", "walk.fbx", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert len(ended.stdout.splitlines()) == 1, ended.stdout
+    assert run(*arguments, "--out", "walk.npz", cwd=tmp_path).returncode == 0
+    with np.load(tmp_path / "walk.npz", allow_pickle=False) as arrays:
+        expected = to_blender(arrays["joints_rig"])
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.context.scene.render.fps = 20
+    bpy.ops.import_scene.fbx(filepath=str(tmp_path / "walk.fbx"))
+    armature = next(ob for ob in bpy.data.objects if ob.type == "ARMATURE")
+    first, last = (round(frame) for frame in bpy.data.actions[0].frame_range)
+    assert last - first + 1 == len(expected) == 50
+    for frame, joints in enumerate(expected):
+        bpy.context.scene.frame_set(first + frame)
+        heads = [armature.matrix_world @ armature.pose.bones[name].head for name in JOINTS]
+        assert np.linalg.norm(np.array(heads) - joints, axis=-1).max() < 1e-3
