@@ -76,7 +76,10 @@ def test_what_runs_without_blender_does_not_import_it():
 
 
 def test_importing_the_add_on_imports_nothing_else():
-    script = "import sys; before = set(sys.modules); import momask_blender; print(*(set(sys.modules) - before))"
+    script = (
+        "import sys; before = set(sys.modules); import momask_blender; "
+        "print(*(set(sys.modules) - before))"
+    )
     ended = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
