@@ -1,5 +1,8 @@
 """What is written can be read again, by Blender itself."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 
@@ -68,28 +71,29 @@ def test_blend_opens_with_the_motion(bpy, character, tmp_path):
     assert bpy.context.scene.frame_end == NUM_KEYS
 
 
-@pytest.fixture
-def full_disk():
-    """Writing more than a kilobyte to any file fails, as on a full disk."""
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Writing more than 64 kB to any file fails, as on a full disk."""
     resource = pytest.importorskip("resource", reason="no resource limits on this system")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (65536, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("ending", ["fbx", "blend"])
-def test_a_full_disk_leaves_the_old_file(character, tmp_path, ending, request):
+def test_a_full_disk_leaves_the_old_file(character, tmp_path, ending):
     from momask_blender.animation import export
 
     file = tmp_path / f"walk.{ending}"
     file.write_text("old")
-    request.getfixturevalue("full_disk")
     write = {
         "fbx": lambda: export.export_fbx(character, file),
         "blend": lambda: export.save_blend(file),
     }
-    with pytest.raises(UserError, match="Could not write"):
+    with pytest.raises(UserError, match="Could not write"), full_disk():
         write[ending]()
     assert file.read_text() == "old"
     assert list(tmp_path.iterdir()) == [file]
