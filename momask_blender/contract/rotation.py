@@ -61,7 +61,8 @@ def between(a: Array, b: Array) -> Array:
 def about_axis(axis: ArrayLike, angles: Array) -> Array:
     """Rotation by `angles` (...,) radians about one unit axis (3,) -> (..., 4)."""
     half = np.asarray(angles)[..., None] * 0.5
-    return np.concatenate([np.cos(half), np.sin(half) * np.asarray(axis, dtype=float)], axis=-1)
+    vector: Array = np.sin(half) * np.asarray(axis, dtype=float)
+    return np.concatenate([np.cos(half), vector], axis=-1)
 
 
 def continuous(quats: Array) -> Array:
