@@ -60,8 +60,8 @@ def between(a: Array, b: Array) -> Array:
 
 def about_axis(axis: ArrayLike, angles: Array) -> Array:
     """Rotation by `angles` (...,) radians about one unit axis (3,) -> (..., 4)."""
-    half = np.asarray(angles)[..., None] * 0.5
-    vector: Array = np.sin(half) * np.asarray(axis, dtype=float)
+    half = 0.5 * np.asarray(angles, dtype=np.float64)[..., None]
+    vector = np.sin(half) * np.asarray(axis, dtype=np.float64)
     return np.concatenate([np.cos(half), vector], axis=-1)
 
 
