@@ -59,8 +59,7 @@ def generate_to_file(
     armature = build_character(CHARACTER, scene.collection)
     num_keys = count_keys(scene, pose, delivery.seconds)
     stage("Writing keys", lambda: play(scene, armature, pose, num_keys, request.prompt))
-    write = save_blend if delivery.file.suffix.lower() == ".blend" else None
-    if write:
+    if delivery.file.suffix.lower() == ".blend":
         stage("Saving", lambda: save_blend(delivery.file))
     else:
         stage("Exporting", lambda: export_fbx(armature, delivery.file))
