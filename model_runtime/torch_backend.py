@@ -35,6 +35,8 @@ from model_runtime.tokenizer import NUM_SIDE_WORDS, WordPiece, side_words
 Array = NDArray[np.floating]
 Tokens = NDArray[np.int64]
 
+CORPUS_BATCH = 512  # captions embedded at once when training
+
 
 def choose_device(wanted: str) -> torch.device:
     """ "auto" takes CUDA where there is one. Raises WeightsError when CUDA is asked for in vain."""
@@ -86,6 +88,22 @@ class TextEncoder:
             rows.append(np.concatenate([sentence.cpu().numpy(), side_words(prompt)]))
             truncated.append(pieces.truncated)
         return Text(np.stack(rows).astype(np.float32), truncated)
+
+    @torch.inference_mode()
+    def embed_corpus(self, prompts: list[str]) -> Array:
+        """As `embed`, in batches of equal length, for training: (B, E), right up to rounding."""
+        pieces = [self._tokenizer.encode(prompt).ids for prompt in prompts]
+        vectors = np.empty((len(prompts), self.size), dtype=np.float32)
+        vectors[:, -NUM_SIDE_WORDS:] = [side_words(prompt) for prompt in prompts]
+        lengths = np.array([len(ids) for ids in pieces])
+        for length in np.unique(lengths):
+            rows = np.flatnonzero(lengths == length)
+            for start in range(0, len(rows), CORPUS_BATCH):
+                batch = rows[start : start + CORPUS_BATCH]
+                ids = torch.tensor([pieces[row] for row in batch], device=self._device)
+                sentences = self._tower(ids, torch.ones_like(ids, dtype=torch.bool))
+                vectors[batch, :-NUM_SIDE_WORDS] = sentences.cpu().numpy()
+        return vectors
 
 
 class TorchNetworks:

@@ -19,7 +19,8 @@ RIGHT_FOOT = [INDEX["right_ankle"], INDEX["right_foot"]]
 WRISTS = [INDEX["left_wrist"], INDEX["right_wrist"]]
 FEET = LEFT_FOOT + RIGHT_FOOT
 
-STANDING_PELVIS = 0.92  # metres, of the training body
+STANDING_PELVIS = 0.92  # metres, of the training body; on a high stool it is at 0.85
+SEATED_PELVIS = 0.87
 
 
 def _root(joints: Array) -> Array:
@@ -91,7 +92,7 @@ CHECKS: dict[str, Callable[[Array], bool]] = {
     "turns_right": lambda j: float(_turn(j)[-1]) < -45.0,
     "turns": lambda j: float(np.abs(_turn(j)).max()) > 90.0,
     "stays": lambda j: _reach(j) < 0.7,
-    "stays_around": lambda j: _reach(j) < 2.5,
+    "stays_around": lambda j: _reach(j) < 3.5,
     "is_still": lambda j: _reach(j) < 0.3 and _liveliness(j) < 0.12,
     "is_lively": lambda j: _liveliness(j) > 0.2,
     "jumps": lambda j: float(_lift(j, FEET).max()) > 0.1,
@@ -100,9 +101,9 @@ CHECKS: dict[str, Callable[[Array], bool]] = {
     ),
     "kicks": lambda j: float((j[:, ANKLES, 1].max(axis=1)).max()) > 0.42,
     "crouches": lambda j: float(_pelvis(j).min()) < STANDING_PELVIS - 0.13,
-    "is_low": lambda j: float(np.median(_pelvis(j))) < 0.8,
-    "ends_low": lambda j: float(_pelvis(j)[-1]) < 0.8,
-    "rises": lambda j: float(_pelvis(j)[:10].min()) < 0.8 and float(_pelvis(j)[-1]) > 0.82,
+    "is_low": lambda j: float(np.median(_pelvis(j))) < SEATED_PELVIS,
+    "ends_low": lambda j: float(_pelvis(j)[-1]) < SEATED_PELVIS,
+    "rises": lambda j: float(_pelvis(j)[:10].min()) < SEATED_PELVIS <= float(_pelvis(j)[-1]),
     "bends_over": lambda j: float(j[:, INDEX["head"], 1].min()) < 1.15,
     "hands_above_head": lambda j: _hands_above(j, "head"),
     "hands_above_shoulder": lambda j: _hands_above(j, "left_shoulder"),

@@ -22,6 +22,7 @@ from model_runtime.features import (
     joints_to_features,
     place_at_origin,
 )
+from model_runtime.training.paraphrase import paraphrases
 from model_runtime.training.recipe import DataRecipe
 from momask_blender.contract import rotation
 from momask_blender.contract.resample import catmull_rom
@@ -155,10 +156,16 @@ def training_motions(clips: list[Clip], recipe: DataRecipe) -> list[Motion]:
     for clip in clips:
         weight = len(clip.joints) / np.sqrt(frames[clip.family])
         motions += [
-            Motion(clip_features(joints), captions, weight)
+            Motion(clip_features(joints), reworded(captions, recipe.paraphrases), weight)
             for joints, captions in versions(clip, recipe)
         ]
     return motions
+
+
+def reworded(captions: tuple[str, ...], count: int) -> tuple[str, ...]:
+    """The captions, repeated to a quarter of the whole, and `count` paraphrases of each."""
+    others = tuple(other for caption in captions for other in paraphrases(caption, count, seed=0))
+    return captions * max(1, count // 3) + others
 
 
 def plain_motions(clips: list[Clip]) -> list[Motion]:

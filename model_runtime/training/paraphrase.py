@@ -119,19 +119,25 @@ def _swap(text: str, table: dict[str, list[str]], chance: random.Random, *, verb
     return re.sub("\x00(\\d+)\x00", lambda mark: done[int(mark.group(1))], text)
 
 
+@cache
+def _heads() -> dict[str, str]:
+    """Third person of every verb that a paraphrase can contain -> its base form."""
+    groups = read_table().verbs.values()
+    verbs = {other.split()[0] for group in groups for other in group}
+    return _third_persons() | {third(verb): verb for verb in verbs}
+
+
 def _inflect(text: str, form: str) -> str:
     """Every third person that we know becomes `form`: "walks and sits" -> "walking and sitting"."""
-    known = _third_persons()
-    synonyms = {third(other): other for group in read_table().verbs.values() for other in group}
-    heads = known | {phrase.split()[0]: base.split()[0] for phrase, base in synonyms.items()}
 
     def change(word: re.Match[str]) -> str:
-        base = heads.get(word.group())
+        base = _heads().get(word.group())
         return FORMS[form](base) if base else word.group()
 
     return re.sub(_CLAUSE + r"[\w-]+", change, text)
 
 
+@cache
 def paraphrases(caption: str, count: int, seed: int) -> tuple[str, ...]:
     """`count` different ways to say a caption, or fewer where the table has no more."""
     chance = random.Random(f"{seed} {caption}")  # noqa: S311 - no secrets here

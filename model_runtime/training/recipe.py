@@ -18,6 +18,7 @@ class RecipeError(ValueError):
 class DataRecipe:
     mirror: bool = True
     speeds: tuple[float, ...] = (1.0, 0.87, 1.15)  # copies of each clip, played faster or slower
+    paraphrases: int = 12  # other wordings of each caption; the captions count as a quarter
     root_emphasis: float = 5.0  # divides the std of root and contacts (MoMask's feat_bias)
 
 

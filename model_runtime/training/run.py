@@ -71,7 +71,7 @@ class Training:
     def texts(self) -> dict[str, Tensor]:
         captions = distinct_captions(self.motions + self.validation)
         encoder = TextEncoder.open(TOWER, text_part(TOWER), self.device)
-        return text_vectors(encoder.embed(captions).vectors, captions)
+        return text_vectors(encoder.embed_corpus(captions), captions)
 
 
 def train(stage: str, folder: Path, config: Path | None, out: Path) -> None:
