@@ -112,7 +112,7 @@ def _count(options: Options, key: str, default: int) -> int:
     return value
 
 
-def _affine(theirs: str, ours: str, *shape: int) -> list[Row]:
+def affine(theirs: str, ours: str, *shape: int) -> list[Row]:
     """Weight and bias of a layer; the first axis of its weight counts the outputs."""
     return [
         Row(f"{theirs}.weight", f"{ours}.weight", shape),
@@ -124,14 +124,14 @@ def rvq_tensors(config: dict[str, Any]) -> list[Row]:
     """Codebook q is our `codebooks.q`; the converter stacks them."""
     width, code, features = config["width"], config["code_size"], config["num_features"]
     last = 2 + config["num_stages"]
-    rows = _affine("encoder.model.0", "encoder.0", width, features, 3)
-    rows += _affine(f"encoder.model.{last}", f"encoder.{last}", code, width, 3)
-    rows += _affine("decoder.model.0", "decoder.0", width, code, 3)
-    rows += _affine(f"decoder.model.{last}", f"decoder.{last}", width, width, 3)
-    rows += _affine(f"decoder.model.{last + 2}", f"decoder.{last + 2}", features, width, 3)
+    rows = affine("encoder.model.0", "encoder.0", width, features, 3)
+    rows += affine(f"encoder.model.{last}", f"encoder.{last}", code, width, 3)
+    rows += affine("decoder.model.0", "decoder.0", width, code, 3)
+    rows += affine(f"decoder.model.{last}", f"decoder.{last}", width, width, 3)
+    rows += affine(f"decoder.model.{last + 2}", f"decoder.{last + 2}", features, width, 3)
     for stage in range(2, last):
-        rows += _affine(f"encoder.model.{stage}.0", f"encoder.{stage}.0", width, width, 4)
-        rows += _affine(f"decoder.model.{stage}.2", f"decoder.{stage}.2", width, width, 3)
+        rows += affine(f"encoder.model.{stage}.0", f"encoder.{stage}.0", width, width, 4)
+        rows += affine(f"decoder.model.{stage}.2", f"decoder.{stage}.2", width, width, 3)
         rows += _blocks(f"encoder.model.{stage}.1.model", f"encoder.{stage}.1", config)
         rows += _blocks(f"decoder.model.{stage}.0.model", f"decoder.{stage}.0", config)
     for q in range(config["num_quantizers"]):
@@ -143,8 +143,8 @@ def rvq_tensors(config: dict[str, Any]) -> list[Row]:
 def _blocks(theirs: str, ours: str, config: dict[str, Any]) -> Iterator[Row]:
     width = config["width"]
     for block in range(config["depth"]):
-        yield from _affine(f"{theirs}.{block}.conv1", f"{ours}.{block}.spread", width, width, 3)
-        yield from _affine(f"{theirs}.{block}.conv2", f"{ours}.{block}.mix", width, width, 1)
+        yield from affine(f"{theirs}.{block}.conv1", f"{ours}.{block}.spread", width, width, 3)
+        yield from affine(f"{theirs}.{block}.conv2", f"{ours}.{block}.mix", width, width, 1)
 
 
 def base_tensors(config: dict[str, Any]) -> list[Row]:
@@ -169,7 +169,7 @@ def residual_tensors(config: dict[str, Any]) -> list[Row]:
             Row("output_proj_weight", "outputs", (layers, *table)),
             Row("output_proj_bias", "bias", (quantizers, rows)),
         ]
-    layer = _affine("quant_emb", "layer", config["width"], quantizers)
+    layer = affine("quant_emb", "layer", config["width"], quantizers)
     return [*tables, *layer, *_trunk(config, _code(config))]
 
 
@@ -180,25 +180,25 @@ def _code(config: dict[str, Any]) -> int:
 def _trunk(config: dict[str, Any], out_size: int) -> Iterator[Row]:
     width = config["width"]
     yield Row(POSITIONS, "", (MAX_POSITIONS, 1, width))
-    yield from _affine("input_process.poseEmbedding", "trunk.enter", width, _code(config))
-    yield from _affine("cond_emb", "trunk.text", width, config["text_size"])
+    yield from affine("input_process.poseEmbedding", "trunk.enter", width, _code(config))
+    yield from affine("cond_emb", "trunk.text", width, config["text_size"])
     for layer in range(config["num_layers"]):
         theirs = f"seqTransEncoder.layers.{layer}"
         yield from _layer(theirs, f"trunk.layers.{layer}", width, config["feedforward"])
-    yield from _affine("output_process.dense", "trunk.dense", width, width)
-    yield from _affine("output_process.LayerNorm", "trunk.norm", width)
-    yield from _affine("output_process.poseFinal", "trunk.leave", out_size, width)
+    yield from affine("output_process.dense", "trunk.dense", width, width)
+    yield from affine("output_process.LayerNorm", "trunk.norm", width)
+    yield from affine("output_process.poseFinal", "trunk.leave", out_size, width)
 
 
 def _layer(theirs: str, ours: str, width: int, feedforward: int) -> Iterator[Row]:
     attention = f"{theirs}.self_attn"
     yield Row(f"{attention}.in_proj_weight", f"{ours}.qkv.weight", (3 * width, width))
     yield Row(f"{attention}.in_proj_bias", f"{ours}.qkv.bias", (3 * width,))
-    yield from _affine(f"{attention}.out_proj", f"{ours}.out", width, width)
-    yield from _affine(f"{theirs}.linear1", f"{ours}.expand", feedforward, width)
-    yield from _affine(f"{theirs}.linear2", f"{ours}.contract", width, feedforward)
-    yield from _affine(f"{theirs}.norm1", f"{ours}.norm_attention", width)
-    yield from _affine(f"{theirs}.norm2", f"{ours}.norm_feedforward", width)
+    yield from affine(f"{attention}.out_proj", f"{ours}.out", width, width)
+    yield from affine(f"{theirs}.linear1", f"{ours}.expand", feedforward, width)
+    yield from affine(f"{theirs}.linear2", f"{ours}.contract", width, feedforward)
+    yield from affine(f"{theirs}.norm1", f"{ours}.norm_attention", width)
+    yield from affine(f"{theirs}.norm2", f"{ours}.norm_feedforward", width)
 
 
 def length_tensors() -> list[Row]:
@@ -211,4 +211,4 @@ def length_tensors() -> list[Row]:
 
 
 def _same(name: str, *shape: int) -> list[Row]:
-    return _affine(name, name, *shape)
+    return affine(name, name, *shape)
