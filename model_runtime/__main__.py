@@ -57,7 +57,7 @@ def _show(message: Message) -> None:
 
 
 def _train(chosen: Namespace) -> int:
-    from model_runtime.training.data import DataError
+    from model_runtime.training.layouts import DataError
     from model_runtime.training.recipe import RecipeError
     from model_runtime.training.run import train
 

@@ -1,16 +1,9 @@
-"""Folders of clips and captions -> features, tokens' source windows, text.
+"""Clips and captions -> features, their versions and statistics."""
 
-Layout (HumanML3D's, from joints): `joints/<id>.npy` (T, 22, 3), `texts/<id>.txt` with one
-`caption#tags#from#to` per line, `train.txt` and `val.txt` with ids, and optionally `clips.csv`
-with a `family` per id, by which clips are weighted.
-"""
-
-import csv
 import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,33 +15,21 @@ from model_runtime.features import (
     joints_to_features,
     place_at_origin,
 )
+from model_runtime.training.layouts import MIN_FRAMES, Clip
 from model_runtime.training.paraphrase import paraphrases
 from model_runtime.training.recipe import DataRecipe
 from momask_blender.contract import rotation
 from momask_blender.contract.resample import catmull_rom
-from momask_blender.contract.skeleton import MAX_FRAMES, MIRRORED, NUM_JOINTS
+from momask_blender.contract.skeleton import MAX_FRAMES, MIRRORED
 
 Array = NDArray[np.floating]
 
-MIN_FRAMES = 40  # two seconds; shorter clips say too little
 SWAPPED_WORDS = {
     "left": "right",
     "right": "left",
     "clockwise": "counterclockwise",
     "counterclockwise": "clockwise",
 }
-
-
-class DataError(ValueError):
-    """The data folder is not what training needs; the message names the file."""
-
-
-@dataclass(frozen=True)
-class Clip:
-    name: str
-    joints: Array  # (T, 22, 3) metres, +Y up
-    captions: tuple[str, ...]
-    family: str
 
 
 @dataclass(frozen=True)
@@ -58,51 +39,6 @@ class Motion:
     features: Array  # (T, 263) float32, physical
     captions: tuple[str, ...]
     weight: float
-
-
-def read_clips(folder: Path, split: str) -> list[Clip]:
-    """The clips of `split`.txt. Raises DataError that names the folder or file at fault."""
-    names_file = folder / f"{split}.txt"
-    if not names_file.is_file():
-        raise DataError(f"{folder} has no {split}.txt; it is not a prepared data folder.")
-    names = names_file.read_text(encoding="utf-8").split()
-    if not names:
-        raise DataError(f"{names_file} names no clip.")
-    families = _read_families(folder / "clips.csv")
-    return [_read_clip(folder, name, families.get(name, "")) for name in names]
-
-
-def _read_families(file: Path) -> dict[str, str]:
-    if not file.is_file():
-        return {}
-    with file.open(encoding="utf-8", newline="") as rows:
-        return {row["id"]: row["family"] for row in csv.DictReader(rows)}
-
-
-def _read_clip(folder: Path, name: str, family: str) -> Clip:
-    file = folder / "joints" / f"{name}.npy"
-    try:
-        joints = np.load(file, allow_pickle=False).astype(float)
-    except (OSError, ValueError) as error:
-        raise DataError(f"Cannot read {file}: {error}") from error
-    if joints.ndim != 3 or joints.shape[1:] != (NUM_JOINTS, 3):
-        raise DataError(f"{file} must hold (T, {NUM_JOINTS}, 3) joints, got {joints.shape}.")
-    if not np.isfinite(joints).all():
-        raise DataError(f"{file} holds numbers that are not finite.")
-    if not MIN_FRAMES <= len(joints) <= MAX_FRAMES:
-        raise DataError(f"{file} has {len(joints)} frames; {MIN_FRAMES} to {MAX_FRAMES} are used.")
-    return Clip(name, joints, _read_captions(folder / "texts" / f"{name}.txt"), family)
-
-
-def _read_captions(file: Path) -> tuple[str, ...]:
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise DataError(f"Cannot read {file}: {error.strerror}") from error
-    captions = tuple(line.split("#")[0].strip() for line in lines if line.strip())
-    if not captions:
-        raise DataError(f"{file} holds no caption.")
-    return captions
 
 
 def mirror_joints(joints: Array) -> Array:

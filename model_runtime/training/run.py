@@ -12,6 +12,7 @@ from model_runtime.networks import SHIPPED_WEIGHTS
 from model_runtime.torch_backend import TextEncoder
 from model_runtime.training import data
 from model_runtime.training.export import export, save_statistics, text_part
+from model_runtime.training.layouts import read_clips
 from model_runtime.training.loop import Stage, run
 from model_runtime.training.recipe import Loop, Recipe, read_recipe
 from model_runtime.training.train_rvq import rvq_stage
@@ -41,8 +42,8 @@ class Training:
     def __init__(self, folder: Path, recipe: Recipe, out: Path) -> None:
         self.recipe, self.out = recipe, out
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.motions = data.training_motions(data.read_clips(folder, "train"), recipe.data)
-        self.validation = data.plain_motions(data.read_clips(folder, "val"))
+        self.motions = data.training_motions(read_clips(folder, "train"), recipe.data)
+        self.validation = data.plain_motions(read_clips(folder, "val"))
         mean, std = data.statistics(self.motions, recipe.data.root_emphasis)
         save_statistics(mean, std, out)
         self.statistics = (
