@@ -1,4 +1,4 @@
-"""`python -m model_runtime generate | train | worker`: motion without Blender."""
+"""`python -m model_runtime generate | prepare | train | worker`: motion without Blender."""
 
 import sys
 from argparse import Namespace
@@ -30,11 +30,17 @@ def main(arguments: list[str] | None = None) -> int:
     train.add_argument("--data", required=True, type=Path, help="folder of clips and captions")
     train.add_argument("--config", type=Path, help="TOML file (default: the starter's)")
     train.add_argument("--out", required=True, type=Path, help="folder for checkpoints and model")
+    prepare = commands.add_parser("prepare", help="BVH or joint arrays to a training folder")
+    prepare.add_argument("source", type=Path, help="folder of .bvh, .npy or .npz files")
+    prepare.add_argument("--out", required=True, type=Path, help="new folder")
+    prepare.add_argument("--captions", type=Path, help="csv with id,caption (default: ID.txt)")
     chosen = parser.parse_args(arguments)
     if chosen.command == "worker":
         return worker.main()
     if chosen.command == "train":
         return _train(chosen)
+    if chosen.command == "prepare":
+        return _prepare(chosen)
     return _generate(chosen)
 
 
@@ -54,6 +60,17 @@ def _show(message: Message) -> None:
         print(f"[{message.done + 1}/{message.total}] {message.phase}", file=sys.stderr)
     elif isinstance(message, Notice):
         print(message.text, file=sys.stderr)
+
+
+def _prepare(chosen: Namespace) -> int:
+    from model_runtime.training.layouts import DataError
+    from model_runtime.training.prepare import prepare
+
+    try:
+        prepare(chosen.source, chosen.out, chosen.captions)
+    except (DataError, OSError) as error:
+        return refuse(PROGRAM, str(error))
+    return 0
 
 
 def _train(chosen: Namespace) -> int:

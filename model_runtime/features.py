@@ -82,10 +82,10 @@ def heading_quaternions(joints: Array) -> Array:
     hips = joints[:, INDEX["left_hip"]] - joints[:, INDEX["right_hip"]]
     shoulders = joints[:, INDEX["right_shoulder"]] - joints[:, INDEX["left_shoulder"]]
     forward = np.cross(UP, rotation.normalized(hips + shoulders))
-    return rotation.between(_smooth(forward, HEADING_SIGMA_FRAMES), FORWARD)
+    return rotation.between(smooth(forward, HEADING_SIGMA_FRAMES), FORWARD)
 
 
-def _smooth(values: Array, sigma: float) -> Array:
+def smooth(values: Array, sigma: float) -> Array:
     """Gaussian filter over axis 0 with repeated edges, cut at 4 sigma. values (T, C)."""
     radius = int(4.0 * sigma + 0.5)
     kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)

@@ -198,9 +198,16 @@ def _humanml3d_clips(folder: Path, name: str, left_out: Counter[str]) -> Iterato
 
 
 def cut_by_captions(
-    name: str, joints: Array, captions: list[Caption], left_out: Counter[str]
+    name: str,
+    joints: Array,
+    captions: list[Caption],
+    left_out: Counter[str],
+    longest: int | None = MAX_FRAMES,
 ) -> Iterator[Clip]:
-    """One clip for the captions without times and one for each span of those with times."""
+    """One clip for the captions without times and one for each span of those with times.
+
+    Frames beyond `longest` are cut off.
+    """
     spans: dict[tuple[float, float], list[Caption]] = {}
     for caption in captions:
         spans.setdefault((caption.start, caption.stop), []).append(caption)
@@ -210,7 +217,7 @@ def cut_by_captions(
             left_out["parts shorter than two seconds"] += 1
             continue
         label = name if not spoken[0].stop else f"{name}_{number}"
-        yield Clip(label, part[:MAX_FRAMES], tuple(caption.text for caption in spoken))
+        yield Clip(label, part[:longest], tuple(caption.text for caption in spoken))
 
 
 def _humanml3d_joints(folder: Path, name: str) -> tuple[Array, Path]:
