@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from model_runtime.nets.rvq import nearest_codes
+from model_runtime.training import ranks
 
 DEAD_SHARE = 0.05  # a code used less than this share of the mean is drawn anew
 
@@ -28,8 +29,14 @@ class CodebookTrainer(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """latents (B, N, C) -> sum of the first `layers` codes (B, N, C) and commitment loss.
 
-        Updates counts and sums of the layers used; `refresh` then moves the codes.
+        Updates the codes of the layers used, from the batches of all ranks, and in full precision.
         """
+        with torch.autocast(latents.device.type, enabled=False):
+            return self._quantize(latents.float(), layers, generator)
+
+    def _quantize(
+        self, latents: Tensor, layers: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
         flat = latents.reshape(-1, latents.shape[-1])
         if not self.ready:
             self._draw_from(flat.detach(), generator)
@@ -54,11 +61,13 @@ class CodebookTrainer(nn.Module):
         ones = torch.ones_like(vectors[:, 0])
         counts = torch.zeros_like(self.counts[q]).index_add_(0, token, ones)
         sums = torch.zeros_like(self.sums[q]).index_add_(0, token, vectors)
+        ranks.add_up(counts, sums)
         self.counts[q].lerp_(counts, 1.0 - self.decay)
         self.sums[q].lerp_(sums, 1.0 - self.decay)
         mean_count = self.counts[q].mean()
         dead = self.counts[q] < DEAD_SHARE * mean_count
         drawn = vectors[_random_rows(len(vectors), len(dead), generator)]
+        ranks.take_from_first(drawn)
         self.sums[q] = torch.where(dead.unsqueeze(1), drawn * mean_count, self.sums[q])
         self.counts[q] = torch.where(dead, mean_count, self.counts[q])
         self.codebooks[0][q].copy_(self.sums[q] / self.counts[q].unsqueeze(1))
@@ -69,6 +78,7 @@ class CodebookTrainer(nn.Module):
         for q, codebook in enumerate(self.codebooks[0]):
             rows = _random_rows(len(residual), len(codebook), generator)
             codebook.copy_(residual[rows])
+            ranks.take_from_first(codebook)
             self.sums[q].copy_(codebook)
             self.counts[q].fill_(1.0)
             residual = residual - codebook[nearest_codes(residual, codebook)]

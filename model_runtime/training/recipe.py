@@ -34,6 +34,7 @@ class Loop:
     weights_decay: float = 0.999  # EMA of the weights; what is validated and shipped
     validate_every: int = 500
     seed: int = 3407
+    mixed_precision: bool = False  # bfloat16 autocast, on CUDA only
 
 
 @dataclass(frozen=True, kw_only=True)

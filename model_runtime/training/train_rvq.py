@@ -103,7 +103,8 @@ def rvq_stage(
         if step >= training.plain_steps:
             coded, commitment = codebooks.quantize(latents, layers, generator)
             latents = latents + (coded - latents).detach()
-        terms = _losses(training, normed, network.decode_latents(latents), mean, std)
+        decoded = network.decode_latents(latents).float()
+        terms = _losses(training, normed, decoded, mean, std)
         total = (
             terms["features"]
             + training.position_weight * terms["positions"]
