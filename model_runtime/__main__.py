@@ -30,6 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
     train.add_argument("--data", required=True, type=Path, help="folder of clips and captions")
     train.add_argument("--config", type=Path, help="TOML file (default: the starter's)")
     train.add_argument("--out", required=True, type=Path, help="folder for checkpoints and model")
+    train.add_argument("--start-from", metavar="NAME|DIR", help="go on from this model's weights")
+    train.add_argument("--retrain-tokenizer", action="store_true", help="of --start-from's model")
     prepare = commands.add_parser("prepare", help="BVH or joint arrays to a training folder")
     prepare.add_argument("source", type=Path, help="folder of .bvh, .npy or .npz files")
     prepare.add_argument("--out", required=True, type=Path, help="new folder")
@@ -74,13 +76,19 @@ def _prepare(chosen: Namespace) -> int:
 
 
 def _train(chosen: Namespace) -> int:
+    from model_runtime.training.checkpoint import CheckpointError
     from model_runtime.training.layouts import DataError
     from model_runtime.training.recipe import RecipeError
     from model_runtime.training.run import train
+    from model_runtime.training.start import Start
 
     try:
-        train(chosen.stage, chosen.data, chosen.config, chosen.out)
-    except (DataError, RecipeError, WeightsError, OSError) as error:
+        if chosen.retrain_tokenizer and not chosen.start_from:
+            return refuse(PROGRAM, "--retrain-tokenizer needs --start-from.")
+        name = chosen.start_from
+        start = Start.open(name, chosen.retrain_tokenizer) if name else None
+        train(chosen.stage, chosen.data, chosen.config, chosen.out, start)
+    except (DataError, RecipeError, CheckpointError, WeightsError, OSError) as error:
         return refuse(PROGRAM, str(error))
     return 0
 

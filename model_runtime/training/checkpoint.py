@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 
@@ -31,6 +31,18 @@ def save_atomically(
         ) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def load_weights(file: Path) -> dict[str, Tensor]:
+    """What an earlier stage left. Raises CheckpointError."""
+    if not file.is_file():
+        raise CheckpointError(f"There is no {file}. Train the stage '{file.stem}' first.")
+    try:
+        return load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{file} is damaged ({error}). Train the stage '{file.stem}' again."
+        ) from error
 
 
 def save_state(

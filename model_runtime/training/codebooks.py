@@ -24,6 +24,12 @@ class CodebookTrainer(nn.Module):
         self.register_buffer("sums", codebooks.clone())
         self.register_buffer("ready", torch.zeros((), dtype=torch.bool, device=codebooks.device))
 
+    def keep_codes(self) -> None:
+        """Go on from codes that were trained before, instead of drawing them from data."""
+        self.sums.copy_(self.codebooks[0])
+        self.counts.fill_(1.0)
+        self.ready.fill_(True)
+
     def quantize(
         self, latents: Tensor, layers: int, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:

@@ -5,10 +5,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from model_runtime.networks import Part, file_part, write_folder
 from model_runtime.packing import Tensors, pack
+from model_runtime.training.checkpoint import CheckpointError
 from model_runtime.training.recipe import Recipe, as_config
 
 TOWER_FILES = ("text.safetensors", "vocabulary.txt")
@@ -29,9 +31,9 @@ def text_part(folder: Path) -> Part:
 
 def export(recipe: Recipe, tower: Path, checkpoints: Path, out: Path) -> None:
     """Pack the best checkpoints of each stage: transformers in 8-bit rows, the rest in float16."""
-    packed: dict[str, Tensors] = {"statistics": load_file(checkpoints / "statistics.safetensors")}
+    packed: dict[str, Tensors] = {"statistics": _read(checkpoints / "statistics.safetensors")}
     for name in ("rvq", "base", "residual", "length"):
-        tensors = load_file(checkpoints / f"{name}.safetensors")
+        tensors = _read(checkpoints / f"{name}.safetensors")
         eight_bit = name in ("base", "residual")
         packed[name] = pack(tensors, lambda key, t=tensors, e=eight_bit: e and _is_matrix(t[key]))
     if tower.resolve() != out.resolve():
@@ -50,6 +52,15 @@ def export(recipe: Recipe, tower: Path, checkpoints: Path, out: Path) -> None:
         name: as_config(getattr(recipe, name)) for name in ("rvq", "base", "residual", "length")
     }
     write_folder(out, about, packed, configs)
+
+
+def _read(file: Path) -> Tensors:
+    if not file.is_file():
+        raise CheckpointError(f"There is no {file} to export. Train the missing stages first.")
+    try:
+        return load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{file} is damaged ({error}). Train its stage again.") from error
 
 
 def _is_matrix(tensor: np.ndarray) -> bool:

@@ -4,17 +4,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from model_runtime.nets.rvq import Rvq
 from model_runtime.networks import SHIPPED_WEIGHTS
 from model_runtime.torch_backend import TextEncoder
-from model_runtime.training import data
+from model_runtime.training import data, ranks
+from model_runtime.training.checkpoint import load_weights, save_atomically
+from model_runtime.training.codebooks import CodebookTrainer
 from model_runtime.training.export import export, save_statistics, text_part
 from model_runtime.training.layouts import read_clips
 from model_runtime.training.loop import Stage, run
 from model_runtime.training.recipe import Loop, Recipe, read_recipe
+from model_runtime.training.start import Start
 from model_runtime.training.train_rvq import rvq_stage
 from model_runtime.training.train_transformers import (
     Corpus,
@@ -27,6 +29,7 @@ from model_runtime.training.train_transformers import (
 )
 
 STARTER_RECIPE = Path(__file__).with_name("starter.toml")
+FINETUNE_RECIPE = Path(__file__).with_name("finetune.toml")
 TOWER = SHIPPED_WEIGHTS / "starter"  # whose text tower new models share
 
 TOKEN_STAGES: dict[str, Callable[[Recipe, Corpus, Corpus], Stage]] = {
@@ -39,30 +42,47 @@ TOKEN_STAGES: dict[str, Callable[[Recipe, Corpus, Corpus], Stage]] = {
 class Training:
     """One recipe on one data folder; what several stages need is made once, when first asked."""
 
-    def __init__(self, folder: Path, recipe: Recipe, out: Path) -> None:
-        self.recipe, self.out = recipe, out
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.motions = data.training_motions(read_clips(folder, "train"), recipe.data)
-        self.validation = data.plain_motions(read_clips(folder, "val"))
-        mean, std = data.statistics(self.motions, recipe.data.root_emphasis)
-        save_statistics(mean, std, out)
+    def __init__(self, folder: Path, recipe: Recipe, out: Path, start: Start | None = None) -> None:
+        self.recipe, self.out, self.start = recipe, out, start
+        self.tower = start.card.folder if start else TOWER
+        self.device = ranks.join()
+        self.motions = data.training_motions(read_clips(folder, "train", _report), recipe.data)
+        self.validation = data.plain_motions(read_clips(folder, "val", _report))
+        if start:
+            mean, std = start.statistics()
+        else:
+            mean, std = data.statistics(self.motions, recipe.data.root_emphasis)
+        if ranks.is_first():
+            save_statistics(mean, std, out)
+            if start and not start.retrain_tokenizer:
+                save_atomically(start.tensors("rvq"), out / "rvq.safetensors")
+        ranks.wait()
         self.statistics = (
             torch.from_numpy(mean).to(self.device),
             torch.from_numpy(std).to(self.device),
         )
 
     def run(self, name: str) -> None:
-        if name == "rvq":
-            stage = rvq_stage(self.recipe, self.motions, self.validation, self.statistics)
-        else:
-            stage = TOKEN_STAGES[name](self.recipe, *self.corpora())
+        if name == "rvq" and self.start and not self.start.retrain_tokenizer:
+            _report(f"rvq: kept as it is in {self.start.card.folder}")
+            return
+        stage = self._stage(name)
+        if self.start:
+            self.start.initialise(name, stage.network, stage.averaged)
+            if isinstance(stage.extra, CodebookTrainer):
+                stage.extra.keep_codes()
         loop: Loop = getattr(self.recipe, f"{name}_training")
-        run(stage, loop, self.out, lambda line: print(line, flush=True))
+        run(stage, loop, self.out, _report)
+
+    def _stage(self, name: str) -> Stage:
+        if name == "rvq":
+            return rvq_stage(self.recipe, self.motions, self.validation, self.statistics)
+        return TOKEN_STAGES[name](self.recipe, *self.corpora())
 
     def corpora(self) -> tuple[Corpus, Corpus]:
         """Training and validation motions as tokens of the trained RVQ."""
         network = Rvq(self.recipe.rvq).to(self.device).eval()
-        network.load_state_dict(load_file(self.out / "rvq.safetensors"))
+        network.load_state_dict(load_weights(self.out / "rvq.safetensors"))
         texts = self.texts()
         return (
             tokenize(self.motions, network, self.statistics, texts),
@@ -71,20 +91,33 @@ class Training:
 
     def texts(self) -> dict[str, Tensor]:
         captions = distinct_captions(self.motions + self.validation)
-        encoder = TextEncoder.open(TOWER, text_part(TOWER), self.device)
+        encoder = TextEncoder.open(self.tower, text_part(self.tower), self.device)
         return text_vectors(encoder.embed_corpus(captions), captions)
 
 
-def train(stage: str, folder: Path, config: Path | None, out: Path) -> None:
+def _report(line: str) -> None:
+    if ranks.is_first():
+        print(line, flush=True)
+
+
+def train(
+    stage: str, folder: Path, config: Path | None, out: Path, start: Start | None = None
+) -> None:
     """Run one stage, or "all" and then "export" into `out`/model.
 
-    Raises DataError, RecipeError or OSError for the user.
+    Raises DataError, RecipeError, CheckpointError, WeightsError or OSError for the user.
     """
-    recipe = read_recipe(config or STARTER_RECIPE)
-    if stage != "export":
-        torch.set_float32_matmul_precision("high")  # TF32 where there is CUDA
-        training = Training(folder, recipe, out)
-        for name in ("rvq", *TOKEN_STAGES) if stage == "all" else (stage,):
-            training.run(name)
-    if stage in ("all", "export"):
-        export(recipe, TOWER, out, out / "model")
+    recipe = read_recipe(config or (FINETUNE_RECIPE if start else STARTER_RECIPE))
+    if start:
+        recipe = start.recipe(recipe, has_own_texts=config is not None)
+    try:
+        if stage != "export":
+            torch.set_float32_matmul_precision("high")  # TF32 where there is CUDA
+            training = Training(folder, recipe, out, start)
+            for name in ("rvq", *TOKEN_STAGES) if stage == "all" else (stage,):
+                training.run(name)
+        if stage in ("all", "export") and ranks.is_first():
+            export(recipe, start.card.folder if start else TOWER, out, out / "model")
+            _report(f"The model is in {out / 'model'}")
+    finally:
+        ranks.leave()

@@ -100,7 +100,7 @@ def rvq_stage(
         if chance.random() < training.quantize_dropout:
             layers = chance.randint(1, layers)
         commitment = latents.new_zeros(())
-        if step >= training.plain_steps:
+        if step >= training.plain_steps or codebooks.ready:
             coded, commitment = codebooks.quantize(latents, layers, generator)
             latents = latents + (coded - latents).detach()
         decoded = network.decode_latents(latents).float()

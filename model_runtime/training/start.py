@@ -1,0 +1,89 @@
+"""Training that goes on from the weights of a finished model (`--start-from`)."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from model_runtime.features import NUM_FEATURES
+from model_runtime.nets.rvq import RvqConfig
+from model_runtime.nets.transformer import LengthConfig, TransformerConfig
+from model_runtime.networks import (
+    ModelCard,
+    WeightsError,
+    find_weights,
+    read_card,
+    read_statistics,
+    read_tensors,
+)
+from model_runtime.training.export import TOWER_FILES
+from model_runtime.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Start:
+    """A model whose networks training begins with."""
+
+    card: ModelCard
+    retrain_tokenizer: bool = False
+
+    @classmethod
+    def open(cls, name: str, retrain_tokenizer: bool) -> "Start":
+        """By name or folder. Raises WeightsError for a model that training cannot go on from."""
+        card = read_card(find_weights(name))
+        width = card.parts["rvq"].config.get("num_features", NUM_FEATURES)
+        if width != NUM_FEATURES:
+            raise WeightsError(
+                f"{card.folder} reads {width} features; training has {NUM_FEATURES}."
+            )
+        if not all((card.folder / file).is_file() for file in TOWER_FILES):
+            raise WeightsError(
+                f"{card.folder} has no {' and '.join(TOWER_FILES)}: training reads captions "
+                "with our own text tower only. Start from 'starter' or a model trained here."
+            )
+        return cls(card, retrain_tokenizer)
+
+    def recipe(self, recipe: Recipe, has_own_texts: bool) -> Recipe:
+        """`recipe` with the model's networks; its terms too unless a configuration states them."""
+        try:
+            recipe = replace(
+                recipe,
+                rvq=RvqConfig(**self._config("rvq")),
+                base=TransformerConfig(**self._config("base")),
+                residual=TransformerConfig(**self._config("residual")),
+            )
+            if self.card.has("length"):
+                recipe = replace(recipe, length=LengthConfig(**self._config("length")))
+        except (TypeError, ValueError) as error:
+            raise WeightsError(f"{self.card.folder} cannot be trained further: {error}") from error
+        recipe = replace(recipe, sampling=self.card.sampling)
+        if has_own_texts:
+            return recipe
+        notice = f"{self.card.data} Trained further on the user's own recordings."
+        return replace(recipe, licence=self.card.licence, data_notice=notice)
+
+    def _config(self, part: str) -> dict:
+        config = self.card.parts[part].config
+        return {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+
+    def statistics(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and std (D,) that its tokenizer was trained with."""
+        return read_statistics(self.card)
+
+    def tensors(self, part: str) -> dict[str, Tensor]:
+        arrays = read_tensors(self.card.folder, self.card.parts[part])
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+    def initialise(self, part: str, *networks: nn.Module) -> None:
+        """Put the model's weights into networks of the same sizes. Raises WeightsError."""
+        if not self.card.has(part):
+            return
+        tensors = self.tensors(part)
+        try:
+            for network in networks:
+                network.load_state_dict(tensors)
+        except RuntimeError as error:
+            file: Path = self.card.folder / self.card.parts[part].file
+            raise WeightsError(f"{file} does not fit its model.json: {error}") from error
