@@ -1,10 +1,11 @@
-"""`python -m model_runtime generate | prepare | train | worker`: motion without Blender."""
+"""`python -m model_runtime generate | prepare | train | evaluate`: motion without Blender."""
 
 import sys
 from argparse import Namespace
 from pathlib import Path
 
 from model_runtime import worker
+from model_runtime.evaluation.command import add_evaluate_arguments
 from model_runtime.networks import WeightsError
 from momask_blender.contract.command_line import (
     Parser,
@@ -36,11 +37,14 @@ def main(arguments: list[str] | None = None) -> int:
     prepare.add_argument("source", type=Path, help="folder of .bvh, .npy or .npz files")
     prepare.add_argument("--out", required=True, type=Path, help="new folder")
     prepare.add_argument("--captions", type=Path, help="csv with id,caption (default: ID.txt)")
+    add_evaluate_arguments(commands.add_parser("evaluate", help="measure a model on a data folder"))
     chosen = parser.parse_args(arguments)
     if chosen.command == "worker":
         return worker.main()
     if chosen.command == "train":
         return _train(chosen)
+    if chosen.command == "evaluate":
+        return _evaluate(chosen)
     if chosen.command == "prepare":
         return _prepare(chosen)
     return _generate(chosen)
@@ -62,6 +66,16 @@ def _show(message: Message) -> None:
         print(f"[{message.done + 1}/{message.total}] {message.phase}", file=sys.stderr)
     elif isinstance(message, Notice):
         print(message.text, file=sys.stderr)
+
+
+def _evaluate(chosen: Namespace) -> int:
+    from model_runtime.evaluation.command import run
+
+    try:
+        run(chosen)
+    except (ValueError, OSError) as error:
+        return refuse(PROGRAM, str(error))
+    return 0
 
 
 def _prepare(chosen: Namespace) -> int:

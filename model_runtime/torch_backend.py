@@ -65,9 +65,14 @@ class TextEncoder:
         self._device = device
 
     @property
+    def width(self) -> int:
+        """How many numbers stand for a word."""
+        return self._tower.config.width
+
+    @property
     def size(self) -> int:
         """How many numbers stand for a text."""
-        return self._tower.config.width + NUM_SIDE_WORDS
+        return self.width + NUM_SIDE_WORDS
 
     @classmethod
     def open(cls, folder: Path, part: Part, device: torch.device) -> "TextEncoder":
@@ -88,6 +93,16 @@ class TextEncoder:
             rows.append(np.concatenate([sentence.cpu().numpy(), side_words(prompt)]))
             truncated.append(pieces.truncated)
         return Text(np.stack(rows).astype(np.float32), truncated)
+
+    @torch.inference_mode()
+    def words(self, prompts: list[str]) -> list[Array]:
+        """Each prompt's word pieces in context, (L, width)."""
+        rows = []
+        for prompt in prompts:
+            ids = torch.tensor([self._tokenizer.encode(prompt).ids], device=self._device)
+            valid = torch.ones_like(ids, dtype=torch.bool)
+            rows.append(self._tower.words(ids, valid)[0].cpu().numpy())
+        return rows
 
     @torch.inference_mode()
     def embed_corpus(self, prompts: list[str]) -> Array:

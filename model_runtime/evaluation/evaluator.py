@@ -29,6 +29,7 @@ FRAMES_PER_MOVEMENT = 4
 NUM_CONTACTS = 4  # last columns of the features; the evaluator does not see them
 SLOPE = 0.2  # of all leaky ReLUs
 DROPOUT = 0.2
+GLOVE, TOWER = "glove", "tower"  # word features: the release's, and those of our own text tower
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +118,15 @@ class Evaluator(nn.Module):
         return self.text(words + self.roles(roles), lengths)
 
 
+def pad_words(texts: Sequence[Array], role_size: int) -> Words:
+    """Word features (L, W) of each text, as our own text tower gives them: without roles."""
+    lengths = np.array([len(text) for text in texts])
+    words = np.zeros((len(texts), lengths.max(), texts[0].shape[1]), np.float32)
+    for row, text in zip(words, texts, strict=True):
+        row[: len(text)] = text
+    return Words(words, np.zeros((*words.shape[:2], role_size), np.float32), lengths)
+
+
 def release_order(lengths_frames: Lengths) -> NDArray[np.integer]:
     """In which order the release hands out a batch, texts and motions alike: longest first."""
     return np.argsort(lengths_frames)[::-1]
@@ -158,7 +168,7 @@ def save_evaluator(
 ) -> None:
     """One safetensors file that describes itself. `tensors` also has mean and std (D,).
 
-    `words` says which word features its text side was trained on, such as "glove".
+    `words` says which word features its text side was trained on: GLOVE or TOWER.
     """
     contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     sizes = asdict(EvaluatorConfig(**config))

@@ -23,8 +23,11 @@ CONTACT_HEIGHT = 0.05  # metres above the floor; planted toes of the mocap set a
 CONTACT_RISE = 0.2 / FPS  # metres per frame; a toe that leaves or lands moves faster
 SLIDE = 0.025  # metres per frame
 FLOATING_HEIGHT = 0.05  # of the lowest joint
+STILL_SPEED = 0.004  # m/s; the stillest second of the mocap set has 0.008
+EXPLODED_SPEED = 20.0  # m/s; its fastest joint has 11.8
+EXPLODED_BONES = 25.0  # percent
 WINDOW_FRAMES = 40  # two seconds
-WINDOW_STEP = 10  # between the windows of a judged clip
+WINDOW_STEP = 20  # between the windows of a judged clip
 UP = (0.0, 1.0, 0.0)
 
 
@@ -102,6 +105,21 @@ def path_acceleration(clips: Clips) -> float:
     seconds = [np.diff(clip[:, 0, [0, 2]], n=2, axis=0) for clip in clips]
     squares = np.square(np.concatenate(seconds)).sum(axis=-1)
     return float(FPS**2 * np.sqrt(squares.mean()))
+
+
+def is_frozen(joints: Array) -> bool:
+    """Whether all joints stand still for a second: mean speed below 4 mm/s."""
+    speeds = FPS * np.linalg.norm(np.diff(joints, axis=0), axis=-1).mean(axis=1)
+    over_second = np.convolve(speeds, np.full(FPS, 1.0 / FPS), mode="valid")
+    return bool((over_second < STILL_SPEED).any())
+
+
+def is_exploded(joints: Array) -> bool:
+    """Whether a joint is no number, outruns 20 m/s, or bones stretch by a quarter."""
+    if not np.isfinite(joints).all():
+        return True
+    fastest = FPS * np.linalg.norm(np.diff(joints, axis=0), axis=-1).max()
+    return bool(fastest > EXPLODED_SPEED or bone_variation(joints) > EXPLODED_BONES)
 
 
 @dataclass(frozen=True)
@@ -198,7 +216,7 @@ class Windows:
 def nearest_training(clips: Clips, training: Clips) -> list[float]:
     """How far each clip is from what was trained on, in metres.
 
-    Each 2 s window (one every half second) is compared with all windows of the training clips; a
+    Each 2 s window (one every second) is compared with all windows of the training clips; a
     clip's value is the mean over its windows. Clips of at least 40 frames. Give mirrored training
     clips too where training saw them.
     """

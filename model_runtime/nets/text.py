@@ -38,11 +38,16 @@ class SentenceTower(nn.Module):
             EncoderLayer(layer, norm_eps=1e-12) for _ in range(config.num_layers)
         )
 
-    def forward(self, ids: Tensor, valid: Tensor) -> Tensor:
-        """ids (B, L) int64, valid (B, L) False at padding -> (B, width), length 1."""
+    def words(self, ids: Tensor, valid: Tensor) -> Tensor:
+        """ids (B, L) int64, valid (B, L) False at padding -> each piece in context (B, L, width)."""
         positions = torch.arange(ids.shape[1], device=ids.device)
         x = self.norm(self.pieces(ids) + self.positions(positions))
         for layer in self.layers:
             x = layer(x, valid)
+        return x
+
+    def forward(self, ids: Tensor, valid: Tensor) -> Tensor:
+        """ids (B, L) int64, valid (B, L) False at padding -> (B, width), length 1."""
+        x = self.words(ids, valid)
         share = valid.unsqueeze(-1).to(x.dtype)
         return functional.normalize((x * share).sum(dim=1) / share.sum(dim=1), dim=-1)

@@ -5,6 +5,8 @@ import pytest
 
 from model_runtime.evaluation import measures
 from model_runtime.evaluation.measures import (
+    is_exploded,
+    is_frozen,
     jerk,
     nearest_training,
     path_acceleration,
@@ -133,3 +135,12 @@ def test_the_distance_of_windows_is_metres_per_joint(standing):
     raised = standing + (0.0, 0.05, 0.0)
     assert nearest_training([raised], [standing]) == pytest.approx([0.05], abs=1e-4)
     assert window_error([raised], [standing]) == pytest.approx(0.05, abs=1e-4)
+
+
+def test_frozen_and_exploded_clips_are_told_from_lively_ones(standing, lively):
+    assert is_frozen(standing) and not is_frozen(lively)
+    assert is_frozen(np.concatenate([lively, np.repeat(lively[-1:], FPS + 1, axis=0)]))
+    thrown = lively.copy()
+    thrown[30, 21] += 5.0
+    assert is_exploded(thrown) and not is_exploded(lively) and not is_exploded(standing)
+    assert is_exploded(np.where(np.arange(22)[:, None] == 3, np.nan, lively))

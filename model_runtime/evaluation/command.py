@@ -1,0 +1,83 @@
+"""`python -m model_runtime evaluate`."""
+
+import json
+import sys
+from argparse import ArgumentParser, Namespace
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model_runtime.networks import WeightsError, find_weights
+from momask_blender.contract.targets import check_target
+
+if TYPE_CHECKING:
+    from model_runtime.evaluation.judged import Judged
+    from model_runtime.evaluation.report import Evaluation
+    from model_runtime.torch_backend import TorchNetworks
+
+
+def add_evaluate_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--weights", default="starter", metavar="NAME|DIR", help="model to judge")
+    parser.add_argument("--data", required=True, type=Path, help="folder of clips and captions")
+    parser.add_argument("--split", default="val", help="which of its lists (default: val)")
+    parser.add_argument("--repeats", type=int, default=20, help="rounds of generation (default 20)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures here")
+    parser.add_argument(
+        "--evaluator", type=Path, metavar="FILE.safetensors", help="learned evaluator for FID etc."
+    )
+
+
+def run(chosen: Namespace) -> None:
+    """Raises ValueError or OSError with a line for the user."""
+    from model_runtime.evaluation import table
+    from model_runtime.evaluation.protocol import read_examples, read_training
+    from model_runtime.evaluation.report import evaluate
+    from model_runtime.torch_backend import TorchNetworks
+
+    if chosen.repeats < 1:
+        raise ValueError(f"--repeats must be at least 1, got {chosen.repeats}.")
+    if chosen.json:
+        check_target(chosen.json, (".json",))
+    examples = read_examples(chosen.data, chosen.split)
+    training = read_training(chosen.data)
+    networks = TorchNetworks.open(find_weights(chosen.weights))
+    if networks.text is None:
+        raise WeightsError(f"The model '{networks.card.name}' has no text tower to read captions.")
+    judged = _judged(chosen.evaluator, networks) if chosen.evaluator else None
+    found = evaluate(networks, examples, training, chosen.repeats, _show, judged)
+    found.data["folder"], found.data["split"] = chosen.data.resolve().name, chosen.split
+    print("\n".join(table.lines(found)))
+    if chosen.json:
+        _write(chosen.json, found)
+
+
+def _judged(file: Path, networks: "TorchNetworks") -> "Judged":
+    """The evaluator reads captions where it was trained on the words that our text tower gives."""
+    from model_runtime.evaluation.evaluator import TOWER, open_evaluator, pad_words
+    from model_runtime.evaluation.judged import Judged
+
+    judge, encoder = open_evaluator(file), networks.text
+    config = judge.evaluator.config
+    if judge.words != TOWER or encoder is None or encoder.width != config.word_size:
+        print(
+            f"{file.name} reads '{judge.words}' words, which are not here: motions are judged only."
+        )
+        return Judged(judge, None)
+
+    def embed_captions(captions: list[str]) -> NDArray[np.floating]:
+        return judge.embed_texts(pad_words(encoder.words(captions), config.role_size))
+
+    return Judged(judge, embed_captions)
+
+
+def _write(file: Path, found: "Evaluation") -> None:
+    file.write_text(json.dumps(asdict(found), indent=2) + "\n", encoding="utf-8")
+    print(f"Wrote {file}")
+
+
+def _show(phase: str) -> None:
+    if sys.stderr.isatty():
+        print(phase, file=sys.stderr)

@@ -1,0 +1,103 @@
+"""The published metrics of a model, from a learned evaluator (NumPy; the evaluator comes in)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model_runtime.evaluation import metrics, protocol
+from model_runtime.evaluation.metrics import interval
+from model_runtime.evaluation.protocol import Decoded, Example, Round
+from model_runtime.networks import Networks
+
+Array = NDArray[np.floating]
+Fields = dict[str, Any]
+
+MULTIMODALITY_TEXTS = 3 * metrics.BATCH  # the release's three batches
+MULTIMODALITY_MOTIONS = 30
+
+
+class EmbedsMotions(Protocol):
+    def embed_motions(self, clips: Sequence[Array]) -> Array:
+        """Physical features (T, D) each -> (n, size)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An evaluator; without `embed_captions`, what needs texts is left out."""
+
+    judge: EmbedsMotions
+    embed_captions: Callable[[list[str]], Array] | None
+
+
+def judge_reconstruction(judged: Judged, decoded: Decoded, examples: Sequence[Example]) -> float:
+    """FID of decoded clips to the clips that were encoded."""
+    truth = judged.judge.embed_motions([example.features for example in examples])
+    return metrics.fid(judged.judge.embed_motions(decoded.features), truth)
+
+
+def judge_rounds(
+    judged: Judged, networks: Networks, rounds: Sequence[Round], examples: Sequence[Example]
+) -> Fields:
+    """Each metric of generated clips and of the data, with its interval over the repeats.
+
+    Multimodality is drawn from one set of 30 motions per text; its repeats draw other pairs.
+    """
+    truth = judged.judge.embed_motions([example.features for example in examples])
+    generated, data = [], []
+    for repeat, one in enumerate(rounds):
+        motion = judged.judge.embed_motions([clip.features for clip in one.motions])
+        text = judged.embed_captions(one.captions) if judged.embed_captions else None
+        generated.append(judge_motions(motion, truth, text, repeat))
+        data.append(judge_motions(truth, truth, text, repeat))
+    fields = {
+        name: {"generated": _over(generated, name), "split": _over(data, name)}
+        for name in generated[0]
+    }
+    fields["multimodality"] = {"generated": judge_variety(judged, networks, examples, len(rounds))}
+    return fields
+
+
+def _over(repeats: Sequence[dict[str, float]], name: str) -> Fields:
+    return asdict(interval([one[name] for one in repeats]))
+
+
+def judge_motions(motion: Array, truth: Array, text: Array | None, repeat: int) -> dict[str, float]:
+    """The metrics of one repeat: embeddings (n, E) of motions, true motions and captions.
+
+    Batches of R-precision are shuffled; a split of fewer than 32 clips has none.
+    """
+    rng = np.random.default_rng(repeat)
+    pairs = metrics.draw_pairs(rng, len(motion), metrics.num_diversity_pairs(len(motion)))
+    found = {
+        "fid": metrics.fid(motion, truth),
+        "diversity": metrics.diversity(motion, pairs),
+    }
+    if text is None:
+        return found
+    found["multimodal_distance"] = metrics.multimodal_distance(text, motion)
+    if len(text) >= metrics.BATCH:
+        order = rng.permutation(len(text))
+        shares = metrics.r_precision(text[order], motion[order])
+        found |= {f"r_precision_top{n}": float(share) for n, share in enumerate(shares, start=1)}
+    return found
+
+
+def judge_variety(
+    judged: Judged, networks: Networks, examples: Sequence[Example], repeats: int
+) -> Fields:
+    """Multimodality: how far apart motions of one text are."""
+    asked = examples[:MULTIMODALITY_TEXTS]
+    by_text = protocol.generate_seeds(
+        networks, asked, networks.card.sampling, MULTIMODALITY_MOTIONS
+    )
+    rows = [judged.judge.embed_motions([clip.features for clip in clips]) for clips in by_text]
+    embedded, values = np.stack(rows), []
+    for repeat in range(repeats):
+        rng = np.random.default_rng(repeat)
+        pairs = metrics.draw_pairs(rng, MULTIMODALITY_MOTIONS, metrics.MULTIMODALITY_PAIRS)
+        values.append(metrics.multimodality(embedded, pairs))
+    return asdict(interval(values))
