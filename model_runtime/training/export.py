@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -21,15 +22,21 @@ def save_statistics(mean: np.ndarray, std: np.ndarray, out: Path) -> None:
     save_file({"mean": mean, "std": std}, out / "statistics.safetensors")
 
 
-def text_part(folder: Path) -> Part:
-    """The text tower of a folder that may not have a card yet."""
+def text_part(folder: Path, config: dict[str, Any] | None = None) -> Part:
+    """The text tower of a folder that may not have a card yet; `config` of unusual sizes."""
     file, vocabulary = (folder / name for name in TOWER_FILES)
     pieces = len(vocabulary.read_text(encoding="utf-8").splitlines())
     entry, words = file_part(file), file_part(vocabulary)
-    return Part(**entry, config={"num_pieces": pieces}, vocabulary=Part(**words))
+    return Part(**entry, config={"num_pieces": pieces} | (config or {}), vocabulary=Part(**words))
 
 
-def export(recipe: Recipe, tower: Path, checkpoints: Path, out: Path) -> None:
+def export(
+    recipe: Recipe,
+    tower: Path,
+    checkpoints: Path,
+    out: Path,
+    tower_config: dict[str, Any] | None = None,
+) -> None:
     """Pack the best checkpoints of each stage: transformers in 8-bit rows, the rest in float16."""
     packed: dict[str, Tensors] = {"statistics": _read(checkpoints / "statistics.safetensors")}
     for name in ("rvq", "base", "residual", "length"):
@@ -46,7 +53,7 @@ def export(recipe: Recipe, tower: Path, checkpoints: Path, out: Path) -> None:
         "licence": recipe.licence,
         "data": recipe.data_notice,
         "sampling": asdict(recipe.sampling),
-        "text": {"kind": "sentence"} | asdict(text_part(out)),
+        "text": {"kind": "sentence"} | asdict(text_part(out, tower_config)),
     }
     configs = {
         name: as_config(getattr(recipe, name)) for name in ("rvq", "base", "residual", "length")

@@ -45,6 +45,7 @@ class Training:
     def __init__(self, folder: Path, recipe: Recipe, out: Path, start: Start | None = None) -> None:
         self.recipe, self.out, self.start = recipe, out, start
         self.tower = start.card.folder if start else TOWER
+        self.tower_config = start.tower_config if start else None
         self.device = ranks.join()
         self.motions = data.training_motions(read_clips(folder, "train", _report), recipe.data)
         self.validation = data.plain_motions(read_clips(folder, "val", _report))
@@ -91,7 +92,9 @@ class Training:
 
     def texts(self) -> dict[str, Tensor]:
         captions = distinct_captions(self.motions + self.validation)
-        encoder = TextEncoder.open(self.tower, text_part(self.tower), self.device)
+        encoder = TextEncoder.open(
+            self.tower, text_part(self.tower, self.tower_config), self.device
+        )
         return text_vectors(encoder.embed_corpus(captions), captions)
 
 
@@ -117,7 +120,10 @@ def train(
             for name in ("rvq", *TOKEN_STAGES) if stage == "all" else (stage,):
                 training.run(name)
         if stage in ("all", "export") and ranks.is_first():
-            export(recipe, start.card.folder if start else TOWER, out, out / "model")
+            if start:
+                export(recipe, start.card.folder, out, out / "model", start.tower_config)
+            else:
+                export(recipe, TOWER, out, out / "model")
             _report(f"The model is in {out / 'model'}")
     finally:
         ranks.leave()

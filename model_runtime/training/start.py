@@ -38,7 +38,7 @@ class Start:
             raise WeightsError(
                 f"{card.folder} reads {width} features; training has {NUM_FEATURES}."
             )
-        if not all((card.folder / file).is_file() for file in TOWER_FILES):
+        if not card.has("text") or not all((card.folder / file).is_file() for file in TOWER_FILES):
             raise WeightsError(
                 f"{card.folder} has no {' and '.join(TOWER_FILES)}: training reads captions "
                 "with our own text tower only. Start from 'starter' or a model trained here."
@@ -67,6 +67,10 @@ class Start:
     def _config(self, part: str) -> dict:
         config = self.card.parts[part].config
         return {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+
+    @property
+    def tower_config(self) -> dict:
+        return self.card.parts["text"].config
 
     def statistics(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and std (D,) that its tokenizer was trained with."""

@@ -16,6 +16,7 @@ from model_runtime.features import COLUMNS
 from model_runtime.nets.rvq import Rvq
 from model_runtime.training.codebooks import CodebookTrainer
 from model_runtime.training.data import Motion
+from model_runtime.training.layouts import DataError
 from model_runtime.training.loop import Losses, Stage
 from model_runtime.training.recipe import Recipe, RvqTraining
 from momask_blender.contract.skeleton import NUM_JOINTS
@@ -34,6 +35,15 @@ class Windows:
         # A window position is as likely as any other of its clip's family.
         weights = [m.weight / len(m.features) for m in motions]
         self.weights = torch.tensor(weights, device=device, dtype=torch.float32)
+
+    def fitting(self, windows: tuple[int, ...]) -> list[int]:
+        """Those of `windows` that a motion is long enough for. Raises DataError when none is."""
+        longest = int(self.lengths.max())
+        if fitting := [frames for frames in windows if frames <= longest]:
+            return fitting
+        raise DataError(
+            f"The longest clip has {longest} frames; rvq_training.windows starts at {min(windows)}."
+        )
 
     def draw(self, count: int, frames: int, generator: torch.Generator) -> Tensor:
         """-> (count, frames, D) normed features."""
@@ -92,10 +102,11 @@ def rvq_stage(
     network = Rvq(recipe.rvq).to(mean.device)
     codebooks = CodebookTrainer(network.codebooks, training.code_decay)
     windows = Windows(motions, mean, std)
+    sizes = windows.fitting(training.windows)
 
     def loss(generator: torch.Generator, step: int) -> Losses:
         chance = random.Random(training.seed * 1_000_003 + step)  # noqa: S311 - no secrets here
-        normed = windows.draw(training.batch_size, chance.choice(training.windows), generator)
+        normed = windows.draw(training.batch_size, chance.choice(sizes), generator)
         latents, layers = network.latents(normed), recipe.rvq.num_quantizers
         if chance.random() < training.quantize_dropout:
             layers = chance.randint(1, layers)
