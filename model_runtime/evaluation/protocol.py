@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from model_runtime.evaluation.measures import Windows
 from model_runtime.features import features_to_joints
 from model_runtime.networks import Networks
-from model_runtime.pipeline import Motion, generate
-from model_runtime.sampling import ABSENT, Sampling
+from model_runtime.pipeline import generate_tokens
+from model_runtime.sampling import ABSENT, Sampling, SeededNoise
 from model_runtime.training.data import clip_features, mirror_joints
 from model_runtime.training.layouts import DataError, read_clips
-from momask_blender.contract.skeleton import FRAMES_PER_TOKEN
+from momask_blender.contract.skeleton import FRAMES_PER_TOKEN, tokens_for
 
 Array = NDArray[np.floating]
 Tokens = NDArray[np.int64]
@@ -76,11 +76,18 @@ def reconstruct(networks: Networks, tokens: Sequence[Tokens], num_layers: int) -
 
 
 @dataclass(frozen=True)
+class Generated:
+    features: Array  # (T, 263)
+    joints: Array  # (T, 22, 3), as decoded
+    tokens: Tokens  # (T / 4, Q)
+
+
+@dataclass(frozen=True)
 class Round:
     """One repeat: a motion for one caption of every example, at the example's length."""
 
     captions: list[str]
-    motions: list[Motion]
+    motions: list[Generated]
 
     @property
     def joints(self) -> list[Array]:
@@ -99,9 +106,27 @@ def generate_round(
     return Round(captions, generate(networks, text, lengths, seeds, sampling))
 
 
+def generate(
+    networks: Networks,
+    text: Array,
+    lengths_frames: Sequence[int],
+    seeds: Sequence[int],
+    sampling: Sampling,
+) -> list[Generated]:
+    """What `pipeline.generate` makes of text (B, E), without fitting it to constant bones."""
+    noises = [SeededNoise(seed) for seed in seeds]
+    tokens = generate_tokens(networks, text, lengths_frames, noises, sampling)
+    motions = []
+    for clip, length in zip(tokens, lengths_frames, strict=True):
+        own = clip[: tokens_for(length)]
+        features = networks.decode(own)[:length]
+        motions.append(Generated(features, features_to_joints(features), own))
+    return motions
+
+
 def generate_seeds(
     networks: Networks, examples: Sequence[Example], sampling: Sampling, num_seeds: int
-) -> list[list[Motion]]:
+) -> list[list[Generated]]:
     """Several seeds for the first caption of each example."""
     by_text = []
     for example in examples:
