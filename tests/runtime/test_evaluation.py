@@ -11,6 +11,16 @@ from momask_blender.contract.skeleton import FPS, REST_JOINTS
 NUM_CLIPS = 5
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Tiny networks only wait for each other's threads, long where the machine is busy."""
+    torch = pytest.importorskip("torch")
+    usual = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(usual)
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """A data folder of short swaying clips."""
