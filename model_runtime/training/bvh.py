@@ -109,7 +109,13 @@ def _read_motion(words: list[str], num_channels: int) -> tuple[float, Array]:
             f"{num_frames} frames of {num_channels} channels are announced, "
             f"but {len(values)} numbers follow"
         )
-    return 1.0 / step, values.reshape(num_frames, num_channels)
+    return _frame_rate(step), values.reshape(num_frames, num_channels)
+
+
+def _frame_rate(step: float) -> float:
+    """Whole where the file rounded its frame time: .0083333 is 120 fps, 0.0333667 stays 29.97."""
+    rate = 1.0 / step
+    return float(round(rate)) if abs(rate - round(rate)) < 2e-4 * rate else rate
 
 
 def _pose(hierarchy: _Hierarchy, offsets: Array, values: Array) -> tuple[Array, Array]:
