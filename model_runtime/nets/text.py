@@ -39,7 +39,7 @@ class SentenceTower(nn.Module):
         )
 
     def words(self, ids: Tensor, valid: Tensor) -> Tensor:
-        """ids (B, L) int64, valid (B, L) False at padding -> each piece in context (B, L, width)."""
+        """ids (B, L) int64, valid (B, L) False at padding -> pieces in context (B, L, width)."""
         positions = torch.arange(ids.shape[1], device=ids.device)
         x = self.norm(self.pieces(ids) + self.positions(positions))
         for layer in self.layers:
