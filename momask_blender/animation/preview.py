@@ -18,7 +18,7 @@ from mathutils import Euler, Matrix, Vector
 from .export import neighbour
 
 COLUMNS, ROWS = 5, 2
-TILE_WIDTH, TILE_HEIGHT = 2.3, 2.55  # metres in the picture plane
+TILE_WIDTH, LEAST_TILE_HEIGHT = 2.3, 2.55  # metres in the picture plane
 PIXELS_PER_METRE = 150
 CAPTION_HEIGHT = 0.42
 SAMPLES = 24
@@ -34,20 +34,23 @@ class Moment:
     frame: int
     label: str
     root: Vector  # armature space
+    top: float  # highest joint, metres
 
 
 def render_contact_sheet(scene: Scene, armature: Object, caption: str, file: Path) -> None:
     """Write a PNG of the motion that `armature` plays in `scene`'s frame range."""
     moments = _moments(scene, armature)
+    tile_height = max(LEAST_TILE_HEIGHT, 0.85 + max(moment.top for moment in moments))
     with _studio() as studio:
         view = Euler((TILT, 0.0, AZIMUTH)).to_matrix()
         for tile, moment in enumerate(moments):
-            corner = _tile_center(view, tile)
+            corner = _tile_center(view, tile, tile_height)
             _place_figure(scene, studio, armature, moment, corner)
             _place_floor(studio, corner)
             _place_text(studio, view, moment.label, corner, -0.32, 0.15)
-        _place_text(studio, view, _shortened(caption), _caption_place(view), 0.0, 0.22)
-        _place_camera(studio, view)
+        caption_place = _caption_place(view, tile_height)
+        _place_text(studio, view, _shortened(caption), caption_place, 0.0, 0.22)
+        _place_camera(studio, view, tile_height)
         _light(studio, view)
         with neighbour(file) as part:
             _render(studio, part)
@@ -67,20 +70,21 @@ def _moments(scene: Scene, armature: Object) -> list[Moment]:
         last = flat
         if frame in frames:
             seconds = (frame - scene.frame_start) / rate
-            moments.append(Moment(frame, f"{seconds:.2f} s   {travelled:.1f} m", root))
+            top = max(bone.head.z for bone in armature.pose.bones)
+            moments.append(Moment(frame, f"{seconds:.2f} s   {travelled:.1f} m", root, top))
     return moments
 
 
-def _tile_center(view: Matrix, tile: int) -> Vector:
+def _tile_center(view: Matrix, tile: int, tile_height: float) -> Vector:
     """World place of a tile's floor centre; tiles lie in the picture plane."""
     column, row = tile % COLUMNS, tile // COLUMNS
     right = (column - (COLUMNS - 1) / 2) * TILE_WIDTH
-    up = ((ROWS - 1) / 2 - row) * TILE_HEIGHT - 0.75
+    up = ((ROWS - 1) / 2 - row) * tile_height - tile_height / 2 + 0.52
     return view @ Vector((right, up, 0.0))
 
 
-def _caption_place(view: Matrix) -> Vector:
-    up = ROWS * TILE_HEIGHT / 2 + 0.1
+def _caption_place(view: Matrix, tile_height: float) -> Vector:
+    up = ROWS * tile_height / 2 + 0.1
     return view @ Vector((-(COLUMNS - 0.35) / 2 * TILE_WIDTH, up, 0.0))
 
 
@@ -137,8 +141,8 @@ def _flat_material(name: str, color: tuple[float, float, float, float]) -> Mater
     return material
 
 
-def _place_camera(studio: Scene, view: Matrix) -> None:
-    width, height = COLUMNS * TILE_WIDTH, ROWS * TILE_HEIGHT + CAPTION_HEIGHT
+def _place_camera(studio: Scene, view: Matrix, tile_height: float) -> None:
+    width, height = COLUMNS * TILE_WIDTH, ROWS * tile_height + CAPTION_HEIGHT
     camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
     camera.data.type = "ORTHO"
     camera.data.ortho_scale = max(width, height)
