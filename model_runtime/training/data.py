@@ -24,6 +24,7 @@ from momask_blender.contract.skeleton import MAX_FRAMES, MIRRORED
 
 Array = NDArray[np.floating]
 
+LEAST_STD = 1e-3  # of columns that a small data set never changes, such as contacts
 SWAPPED_WORDS = {
     "left": "right",
     "right": "left",
@@ -117,7 +118,7 @@ def statistics(motions: list[Motion], root_emphasis: float) -> tuple[Array, Arra
     rows = np.concatenate([motion.features for motion in motions]).astype(np.float64)
     mean, std = rows.mean(axis=0), rows.std(axis=0)
     for name in WIDTHS:
-        std[COLUMNS[name]] = std[COLUMNS[name]].mean()
+        std[COLUMNS[name]] = max(std[COLUMNS[name]].mean(), LEAST_STD)
     for name in ("heading_step", "root_step", "root_height", "contacts"):
         std[COLUMNS[name]] /= root_emphasis
     return mean, std

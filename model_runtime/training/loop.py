@@ -11,7 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from model_runtime.training import ranks
-from model_runtime.training.checkpoint import load_state, save_atomically, save_state
+from model_runtime.training.checkpoint import (
+    CheckpointError,
+    load_state,
+    save_atomically,
+    save_state,
+)
 from model_runtime.training.progress import Progress
 from model_runtime.training.recipe import Loop
 
@@ -93,6 +98,11 @@ def run(stage: Stage, loop: Loop, out: Path, report: Callable[[str], None]) -> P
 
 def _validate(stage: Stage, losses: Losses, best_file: Path, progress: Progress) -> None:
     score = stage.validate(stage.averaged)
+    if not math.isfinite(score):
+        raise CheckpointError(
+            f"{stage.name}: the loss is no number any more at step {stage.step}. Earlier "
+            f"checkpoints are kept; lower the learning rate in [{stage.name}_training]."
+        )
     progress.validated(stage.step, losses, score, stage.best)
     if score <= stage.best:
         save_atomically(stage.averaged.state_dict(), best_file)

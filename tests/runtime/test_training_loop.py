@@ -1,6 +1,7 @@
 """Training resumes exactly, survives a full disk and agrees between processes."""
 
 import contextlib
+import math
 import os
 import re
 import resource
@@ -119,6 +120,29 @@ def test_a_checkpoint_of_other_sizes_is_named(tmp_path):
     settings, stage = tiny_stage(recipe)
     with pytest.raises(CheckpointError, match="another configuration"):
         run(stage, settings.rvq_training, out, quiet)
+
+
+def test_a_loss_that_is_no_number_ends_training(tmp_path):
+    recipe, stage = tiny_stage(write_recipe(tmp_path / "recipe.toml"))
+    stage.validate = lambda _network: math.nan
+    with pytest.raises(CheckpointError, match="rvq: the loss is no number any more at step 3"):
+        run(stage, recipe.rvq_training, tmp_path / "out", quiet)
+    assert not list((tmp_path / "out").glob("*.safetensors"))
+
+
+def test_mixed_precision_is_close(tmp_path):
+    """What bfloat16 does to the loss; autocast behaves on CPU as on CUDA."""
+    _, stage = tiny_stage(write_recipe(tmp_path / "recipe.toml"))
+    totals = []
+    for is_mixed in (False, True):
+        generator = torch.Generator().manual_seed(0)
+        with torch.autocast("cpu", torch.bfloat16, enabled=is_mixed):
+            totals.append(stage.loss(generator, 0)["total"])
+    assert totals[1].dtype == torch.float32
+    torch.testing.assert_close(totals[0], totals[1], rtol=0.02, atol=0.0)
+    totals[1].backward()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.isfinite(stage.loss(torch.Generator().manual_seed(1), 5)["total"])
 
 
 RANK_SCRIPT = """
