@@ -4,7 +4,7 @@ Definitions: Guo et al., "Generating Diverse and Natural 3D Human Motions from T
 release. Embeddings are (n, E); rows of `text` and `motion` belong together.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -114,9 +114,3 @@ def mpjpe(predicted: Array, truth: Array) -> Array:
     """Mean joint distance after both roots were put at the origin. (..., J, 3) -> (...)."""
     apart = (predicted - predicted[..., :1, :]) - (truth - truth[..., :1, :])
     return np.linalg.norm(apart, axis=-1).mean(axis=-1)
-
-
-def repeated(measure: Callable[[np.random.Generator], float], seed: int, repeats: int) -> Interval:
-    """A measure that draws at random, with its interval over repeats."""
-    rngs = [np.random.default_rng([seed, repeat]) for repeat in range(repeats)]
-    return interval([measure(rng) for rng in rngs])
