@@ -94,6 +94,18 @@ def test_turning_the_motion_turns_the_result(joints):
     np.testing.assert_allclose(turned, expected, atol=1e-9)
 
 
+def test_moving_the_start_moves_the_result(joints):
+    moved = pose_to_joints(solve_pose(joints + (3.0, 0.0, -7.0)))
+    expected = pose_to_joints(solve_pose(joints)) + (3.0, 0.0, -7.0)
+    np.testing.assert_allclose(moved, expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("num_frames", [1, 2, 3])
+def test_the_shortest_clips_solve_too(joints, num_frames):
+    clip = joints[:num_frames]
+    np.testing.assert_allclose(pose_to_joints(solve_pose(clip)), clip, atol=1e-6)
+
+
 def test_mirroring_the_motion_mirrors_the_result(joints):
     flip = (-1.0, 1.0, 1.0)
     mirrored = pose_to_joints(solve_pose((joints * flip)[:, MIRRORED]))
@@ -132,10 +144,44 @@ def test_neighbouring_quaternions_never_flip_sign(joints):
     assert np.sum(rotations[1:] * rotations[:-1], axis=-1).min() > 0.9
 
 
-def test_mocap_keeps_its_feet_and_hands(shared):
-    clip = np.load(shared / "mocap" / "joints" / "cmu_02_01_00.npy").astype(float)
-    solved = pose_to_joints(solve_pose(clip))
-    error = np.linalg.norm(solved - clip, axis=-1)
+@pytest.fixture(scope="module")
+def recordings(shared) -> list[np.ndarray]:
+    """Every twentieth clip of real motion capture."""
+    files = sorted((shared / "mocap" / "joints").glob("*.npy"))[::20]
+    return [np.load(file).astype(float) for file in files]
+
+
+def test_mocap_keeps_its_feet_and_hands(recordings):
+    errors = [np.linalg.norm(pose_to_joints(solve_pose(c)) - c, axis=-1) for c in recordings]
+    error = np.concatenate(errors)
     feet = [INDEX[name] for name in ("left_ankle", "right_ankle", "left_foot", "right_foot")]
-    assert error[:, feet].max() < 0.01, "feet within a centimetre"
-    assert error.mean() < 0.015
+    assert error[:, feet].mean() < 0.002
+    assert error[:, feet].max() < 0.02
+    assert error.mean() < 0.006
+
+
+def test_solving_what_was_solved_changes_nothing(recordings):
+    for clip in recordings:
+        once = pose_to_joints(solve_pose(clip))
+        np.testing.assert_allclose(pose_to_joints(solve_pose(once)), once, atol=1e-5)
+
+
+def test_limbs_of_mocap_twist_no_faster_than_people_do(recordings):
+    """Turn per frame beyond what moved the segment. Dancers exceed 25 degrees at times."""
+    twists = np.concatenate([excess_twist(clip) for clip in recordings])
+    assert twists.max() < 45.0
+    assert (twists > 25.0).mean() < 1e-3
+
+
+def excess_twist(clip: np.ndarray) -> np.ndarray:
+    """Degrees per frame, (T - 1, segments): the whole turn less the turn of the direction."""
+    pose = solve_pose(clip)
+    turn = rotation.multiply(pose.rotations[1:], rotation.inverse(pose.rotations[:-1]))
+    solved = pose_to_joints(pose)
+    twists = []
+    for start, end in LIMBS:
+        along = directions(solved, start, end)
+        swing = np.arccos(np.clip(np.sum(along[1:] * along[:-1], axis=-1), -1.0, 1.0))
+        whole = 2.0 * np.arccos(np.clip(np.abs(turn[:, INDEX[start], 0]), 0.0, 1.0))
+        twists.append(whole - swing)
+    return np.degrees(np.stack(twists, axis=-1))
