@@ -1,5 +1,6 @@
 """`python -m momask_blender generate PROMPT --out FILE`: from words to a file, without a window."""
 
+import io
 import os
 import re
 import shutil
@@ -10,9 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .contract.command_line import Parser, add_generate_arguments, generate_request, refuse
-from .contract.messages import Message, Notice, Progress
+from .contract.messages import Generate, Message, Notice, Progress
 from .contract.targets import check_target
 from .errors import UserError
+from .interrupt import INTERRUPTED, ends_on_interrupt
 from .worker_client import request_motion
 
 PROGRAM = "python -m momask_blender"
@@ -59,19 +61,35 @@ def _generate(chosen: Namespace) -> int:
     if chosen.out.suffix.lower() == ".npz":
         seconds = request_motion(request, show.message).seconds
     else:
-        require_bpy()
-        from .generate import Delivery, generate_to_file
-
-        delivery = Delivery(
-            file=chosen.out, preview=chosen.preview, fps=chosen.fps, seconds=chosen.seconds
-        )
-        with quiet_stdout():
-            seconds = generate_to_file(request, delivery, show.message, show.phase)
+        seconds = _generate_character(request, chosen, show)
     show.clear()
-    written = " and ".join(str(file) for file in (chosen.out, chosen.preview) if file)
+    written = " and ".join(str(file) for file in _files(chosen))
     stages = ", ".join(f"{name.lower()} {spent:.2f} s" for name, spent in seconds.items())
     print(f"Wrote {written} ({stages})")
     return 0
+
+
+def _generate_character(request: Generate, chosen: Namespace, show: "Terminal") -> dict[str, float]:
+    with ends_on_interrupt(lambda: None):
+        require_bpy()
+        from .animation.export import remove_unfinished
+        from .generate import Delivery, deliver, request_pose
+
+    delivery = Delivery(
+        file=chosen.out, preview=chosen.preview, fps=chosen.fps, seconds=chosen.seconds
+    )
+    pose, seconds = request_pose(request, show.message)
+
+    def abandon() -> None:
+        show.clear()
+        remove_unfinished(_files(chosen))
+
+    with ends_on_interrupt(abandon), quiet_stdout():
+        return seconds | deliver(pose, request.prompt, delivery, show.phase)
+
+
+def _files(chosen: Namespace) -> list[Path]:
+    return [file for file in (chosen.out, chosen.preview) if file]
 
 
 def _check(chosen: Namespace) -> None:
@@ -151,7 +169,9 @@ def quiet_stdout() -> Iterator[None]:
 
 
 if __name__ == "__main__":
+    assert isinstance(sys.stdout, io.TextIOWrapper)
+    sys.stdout.reconfigure(errors="backslashreplace")  # file names that the terminal cannot show
     try:
         sys.exit(main())
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(INTERRUPTED)

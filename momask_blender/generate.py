@@ -23,6 +23,7 @@ from .worker_client import request_motion
 
 CHARACTER = "Mannequin"
 MAX_NAME = 63  # bytes that an ID's name may have
+NTSC = 1.001  # 23.976 frames per second are 24 / 1.001
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,19 +36,25 @@ class Delivery:
     seconds: float | None = None  # as asked for; None: as long as the motion is
 
 
-def generate_to_file(
-    request: Generate,
-    delivery: Delivery,
-    on_message: Callable[[Message], None],
-    announce: Callable[[str], None],
-) -> dict[str, float]:
-    """Make the motion and write the files. Returns seconds per stage. Raises UserError."""
+def request_pose(
+    request: Generate, on_message: Callable[[Message], None]
+) -> tuple[Pose, dict[str, float]]:
+    """Have the motion made: 20 fps, model axes; and seconds per stage. Raises UserError."""
     with tempfile.TemporaryDirectory(prefix="momask-") as folder:
         asked = replace(request, out=str(Path(folder) / "motion.npz"))
         finished: Finished = request_motion(asked, on_message)
         with np.load(finished.out, allow_pickle=False) as motion:
-            pose = solve_pose(motion["joints"])
-    seconds = dict(finished.seconds)
+            return solve_pose(motion["joints"]), finished.seconds
+
+
+def deliver(
+    pose: Pose, prompt: str, delivery: Delivery, announce: Callable[[str], None]
+) -> dict[str, float]:
+    """A new character plays the pose and goes into files. -> seconds per stage. Raises UserError.
+
+    Replaces the open file by an empty one.
+    """
+    seconds: dict[str, float] = {}
 
     def stage(name: str, work: Callable[[], None]) -> None:
         announce(name)
@@ -58,14 +65,14 @@ def generate_to_file(
     scene = new_scene(delivery.fps)
     armature = build_character(CHARACTER, scene.collection)
     num_keys = count_keys(scene, pose, delivery.seconds)
-    stage("Writing keys", lambda: play(scene, armature, pose, num_keys, request.prompt))
+    stage("Writing keys", lambda: play(scene, armature, pose, num_keys, prompt))
     if delivery.file.suffix.lower() == ".blend":
         stage("Saving", lambda: save_blend(delivery.file))
     else:
         stage("Exporting", lambda: export_fbx(armature, delivery.file))
     if delivery.preview:
         sheet = delivery.preview
-        stage("Rendering", lambda: render_contact_sheet(scene, armature, request.prompt, sheet))
+        stage("Rendering", lambda: render_contact_sheet(scene, armature, prompt, sheet))
     return seconds
 
 
@@ -74,9 +81,17 @@ def new_scene(fps: float | None) -> Scene:
     bpy.ops.wm.read_factory_settings(use_empty=True)
     scene = bpy.context.scene
     if fps is not None:
-        scene.render.fps = max(1, round(fps))
-        scene.render.fps_base = scene.render.fps / fps
+        scene.render.fps, scene.render.fps_base = split_rate(fps)
     return scene
+
+
+def split_rate(fps: float) -> tuple[int, float]:
+    """Blender's `fps` and `fps_base`. 29.97 and its like become what broadcasters mean by them,
+    which is what FBX has a name for."""
+    whole = max(1, round(fps))
+    if fps != whole and abs(fps - whole / NTSC) < 0.005:
+        return whole, NTSC
+    return whole, whole / fps
 
 
 def frame_rate(scene: Scene) -> float:

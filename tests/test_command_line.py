@@ -1,8 +1,10 @@
 """The command line as a user meets it: a file, or one clear line and exit status 2."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,7 @@ def run(*arguments: str, module: str = "momask_blender", cwd: Path, **environmen
 
 BAD_INPUT = {
     "empty prompt": (["", "--out", "a.fbx"], "prompt is empty"),
+    "broken text": (["walk \udcff", "--out", "a.fbx"], "UTF-8"),
     "zero seconds": (["walk", "--out", "a.fbx", "--seconds", "0"], "9.8 seconds"),
     "negative seconds": (["walk", "--out", "a.fbx", "--seconds=-2"], "9.8 seconds"),
     "seconds in words": (["walk", "--out", "a.fbx", "--seconds", "two"], "invalid float"),
@@ -95,6 +98,13 @@ def test_known_libraries_come_with_their_debian_package():
     assert "apt-get install libxi6" in explain_import_error(message)
 
 
+def test_a_terminal_that_cannot_show_the_name_is_no_error(tmp_path):
+    arguments = ["generate", "walk", "--frames", "20", "--out", "走.npz"]
+    ended = run(*arguments, cwd=tmp_path, PYTHONIOENCODING="ascii")
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "走.npz").exists()
+
+
 @pytest.mark.parametrize("module", ["momask_blender", "model_runtime"])
 def test_arrays_come_without_blender(tmp_path, module):
     arguments = ["generate", "a person jumps", "--frames", "40", "--seed", "3", "--out", "a b.npz"]
@@ -104,6 +114,42 @@ def test_arrays_come_without_blender(tmp_path, module):
     assert "Wrote a b.npz" in ended.stdout
     with np.load(tmp_path / "a b.npz", allow_pickle=False) as arrays:
         assert arrays["joints"].shape == (40, 22, 3)
+
+
+def start(*arguments: str, cwd: Path) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "momask_blender", "generate", *arguments],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        start_new_session=True,
+    )
+
+
+@pytest.mark.blender
+@pytest.mark.skipif(os.name != "posix", reason="sends Ctrl-C as POSIX does")
+@pytest.mark.parametrize("moment", ["at once", "in the model", "while rendering"])
+def test_an_interrupt_ends_it_at_once_and_leaves_nothing_half_done(tmp_path, moment):
+    pytest.importorskip("bpy", reason="the bpy module is not installed")
+    running = start("walk", "--out", "a.fbx", "--preview", "a.png", cwd=tmp_path)
+    time.sleep({"at once": 0.3, "in the model": 1.2, "while rendering": 0.3}[moment])
+    if moment == "while rendering":
+        while not (tmp_path / "a.fbx").exists():
+            assert running.poll() is None
+            time.sleep(0.02)
+        time.sleep(1.0)
+    os.killpg(running.pid, signal.SIGINT)  # as a terminal does: the worker hears it too
+    interrupted = time.monotonic()
+    said, complained = running.communicate(timeout=60)
+    assert time.monotonic() - interrupted < 3.0
+    assert running.returncode in (130, -signal.SIGINT)  # the latter before our code runs
+    assert said == ""
+    if running.returncode == 130:
+        assert complained == ""
+    left = {entry.name for entry in tmp_path.iterdir()}
+    assert left == ({"a.fbx"} if moment == "while rendering" else set())
 
 
 @pytest.mark.blender

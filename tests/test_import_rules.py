@@ -36,6 +36,7 @@ FREE_OF_BPY = (
     "momask_blender/retarget/",
     "momask_blender/rig/mannequin.py",
     "momask_blender/errors.py",
+    "momask_blender/interrupt.py",
     "momask_blender/worker_client.py",
     "momask_blender/__init__.py",
 )

@@ -4,6 +4,8 @@ Until 4.3 an Action holds its F-curves itself; since 4.4 they belong to a slot's
 for features, not version numbers.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from bpy.types import Action, Object
@@ -24,6 +26,41 @@ def _channelbag(action: Action, slot: Any) -> Any:
     layer = action.layers[0] if len(action.layers) else action.layers.new("Layer")
     strip = layer.strips[0] if len(layer.strips) else layer.strips.new(type="KEYFRAME")
     return strip.channelbag(slot, ensure=True)
+
+
+def bound_channels(ob: Object) -> Any:
+    """What holds the `.fcurves` and `.groups` that `ob` plays, or None when it plays no Action."""
+    data = ob.animation_data
+    if data is None or data.action is None:
+        return None
+    if not hasattr(data.action, "slots"):
+        return data.action
+    return _channelbag(data.action, data.action_slot) if data.action_slot else None
+
+
+@contextmanager
+def as_only_strip(ob: Object) -> Iterator[None]:
+    """Meanwhile `ob` plays its Action as its one NLA strip: the FBX exporter names a take after
+    the strip, starts it at time zero and writes no other Action."""
+    data = ob.animation_data
+    action, slot = data.action, getattr(data, "action_slot", None)
+    were_muted = [(track, track.mute) for track in data.nla_tracks]
+    track = data.nla_tracks.new()
+    try:
+        for other, _ in were_muted:
+            other.mute = True
+        data.action = None
+        strip = track.strips.new(action.name, round(action.frame_range[0]), action)
+        if slot is not None:
+            strip.action_slot = slot
+        yield
+    finally:
+        data.nla_tracks.remove(track)
+        for other, was_muted in were_muted:
+            other.mute = was_muted
+        data.action = action
+        if slot is not None:
+            data.action_slot = slot
 
 
 def ensure_group(channels: Any, name: str) -> Any:

@@ -1,6 +1,7 @@
 """Write the scene's character to a file that is complete or not there at all."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,10 +11,16 @@ import bpy
 from bpy.types import Object
 
 from ..errors import UserError
+from .actions import as_only_strip
+
+UNFINISHED = f".momask-{os.getpid()}-"  # how our folders of files in the making begin
 
 
 def export_fbx(armature: Object, file: Path) -> None:
-    """The character with its mesh and the Action it plays, at the scene's frame rate."""
+    """The character with its mesh and the Action it plays, at the scene's frame rate.
+
+    The take has the Action's name and starts at time zero. Raises UserError.
+    """
     _select_only([armature, *armature.children])
 
     def write(part: Path) -> None:
@@ -25,16 +32,17 @@ def export_fbx(armature: Object, file: Path) -> None:
             add_leaf_bones=False,
             bake_anim=True,
             bake_anim_use_all_bones=True,
-            bake_anim_use_nla_strips=False,
+            bake_anim_use_nla_strips=True,
             bake_anim_use_all_actions=False,
             bake_anim_simplify_factor=0.0,  # the default smooths planted feet into sliding ones
         )
 
-    _write_whole(file, write)
+    with as_only_strip(armature):
+        write_whole(file, write)
 
 
 def save_blend(file: Path) -> None:
-    """The whole scene as a .blend of its own."""
+    """The whole scene as a .blend of its own. Raises UserError."""
 
     def write(part: Path) -> None:
         bpy.ops.wm.save_as_mainfile(filepath=str(part), copy=True, check_existing=False)
@@ -43,7 +51,7 @@ def save_blend(file: Path) -> None:
             if bpy.context.scene.name not in found.scenes:
                 raise OSError("the file is not complete; is the disk full?")
 
-    _write_whole(file, write)
+    write_whole(file, write)
 
 
 def _select_only(objects: list[Object]) -> None:
@@ -52,19 +60,27 @@ def _select_only(objects: list[Object]) -> None:
     bpy.context.view_layer.objects.active = objects[0]
 
 
-def _write_whole(file: Path, write: Callable[[Path], object]) -> None:
+def write_whole(file: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` make the file elsewhere and put it in its place. Raises UserError."""
     try:
-        with neighbour(file) as part:
+        with _neighbour(file) as part:
             write(part)
     except (RuntimeError, OSError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"Could not write {file}: {reason}") from error
 
 
+def remove_unfinished(files: list[Path]) -> None:
+    """Remove what this process was writing for `files` when it was told to end."""
+    for file in files:
+        for folder in file.parent.glob(f"{UNFINISHED}*"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextmanager
-def neighbour(file: Path) -> Iterator[Path]:
+def _neighbour(file: Path) -> Iterator[Path]:
     """A new folder beside `file` to write into; what is there at the end takes its place."""
-    with tempfile.TemporaryDirectory(dir=file.parent, prefix=".momask-") as folder:
+    with tempfile.TemporaryDirectory(dir=file.parent, prefix=UNFINISHED) as folder:
         part = Path(folder) / file.name
         yield part
         os.replace(part, file)

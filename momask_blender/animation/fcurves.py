@@ -70,3 +70,20 @@ def write_channels(
         points.foreach_set("interpolation", np.full(len(frames), LINEAR, dtype=np.int32))
         points.foreach_set("type", np.full(len(frames), GENERATED, dtype=np.int32))
         curve.update()
+
+
+def read_channels(channels: Any, data_path: str) -> tuple[Array, Array]:
+    """Keys of all F-curves of a path: frames (T,) and values (T, C).
+
+    Raises ValueError when the curves do not share their frames, or there are none.
+    """
+    curves = sorted(
+        (curve for curve in channels.fcurves if curve.data_path == data_path),
+        key=lambda curve: curve.array_index,
+    )
+    keys = [np.empty((len(curve.keyframe_points), 2), np.float32) for curve in curves]
+    for curve, co in zip(curves, keys, strict=True):
+        curve.keyframe_points.foreach_get("co", co.reshape(-1))
+    if not keys or any(not np.array_equal(co[:, 0], keys[0][:, 0]) for co in keys):
+        raise ValueError(f"The F-curves of {data_path} have no frames in common.")
+    return keys[0][:, 0], np.stack([co[:, 1] for co in keys], axis=-1)

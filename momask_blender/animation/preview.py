@@ -15,16 +15,21 @@ import numpy as np
 from bpy.types import Material, Object, Scene
 from mathutils import Euler, Matrix, Vector
 
-from .export import neighbour
+from .export import write_whole
 
 COLUMNS, ROWS = 5, 2
 TILE_WIDTH, LEAST_TILE_HEIGHT = 2.3, 2.55  # metres in the picture plane
 PIXELS_PER_METRE = 150
 CAPTION_HEIGHT = 0.42
 SAMPLES = 24
+PNG_END = b"IEND"  # the last chunk of every PNG
 TILT, AZIMUTH = math.radians(78.0), math.radians(32.0)  # looking slightly down, from front left
 
-PAPER, FLOOR, INK = (0.93, 0.93, 0.92, 1.0), (0.62, 0.64, 0.66, 1.0), (0.05, 0.05, 0.06, 1.0)
+SQUARE = 0.5  # metres; the floor's pattern stays where it is, so travel shows
+
+Color = tuple[float, float, float, float]
+PAPER, INK = (0.93, 0.93, 0.92, 1.0), (0.05, 0.05, 0.06, 1.0)
+FLOOR = ((0.55, 0.56, 0.57, 1.0), (0.44, 0.46, 0.48, 1.0))
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Moment:
 
 
 def render_contact_sheet(scene: Scene, armature: Object, caption: str, file: Path) -> None:
-    """Write a PNG of the motion that `armature` plays in `scene`'s frame range."""
+    """Write a PNG of what `armature` plays in `scene`'s frame range. Raises UserError."""
     moments = _moments(scene, armature)
     tile_height = max(LEAST_TILE_HEIGHT, 0.85 + max(moment.top for moment in moments))
     with _studio() as studio:
@@ -46,14 +51,13 @@ def render_contact_sheet(scene: Scene, armature: Object, caption: str, file: Pat
         for tile, moment in enumerate(moments):
             corner = _tile_center(view, tile, tile_height)
             _place_figure(scene, studio, armature, moment, corner)
-            _place_floor(studio, corner)
+            _place_floor(studio, corner, moment.root)
             _place_text(studio, view, moment.label, corner, -0.32, 0.15)
         caption_place = _caption_place(view, tile_height)
         _place_text(studio, view, _shortened(caption), caption_place, 0.0, 0.22)
         _place_camera(studio, view, tile_height)
         _light(studio, view)
-        with neighbour(file) as part:
-            _render(studio, part)
+        write_whole(file, lambda part: _render(studio, part))
 
 
 def _moments(scene: Scene, armature: Object) -> list[Moment]:
@@ -103,13 +107,13 @@ def _place_figure(
         studio.collection.objects.link(figure)
 
 
-def _place_floor(studio: Scene, corner: Vector) -> None:
-    """A disc under each figure: it catches the shadow and shows what touches the ground."""
+def _place_floor(studio: Scene, corner: Vector, root: Vector) -> None:
+    """The piece of floor under a figure: it catches the shadow and shows what touches it."""
     mesh = bpy.data.meshes.new("floor")
     turn = np.linspace(0.0, 2.0 * np.pi, 64, endpoint=False)
     rim = np.column_stack([0.95 * np.cos(turn), 0.95 * np.sin(turn), np.zeros(64)])
     mesh.from_pydata(rim.tolist(), [], [tuple(range(64))])
-    mesh.materials.append(_flat_material("floor", FLOOR))
+    mesh.materials.append(_floor_material(root))
     floor = bpy.data.objects.new("floor", mesh)
     floor.location = corner
     studio.collection.objects.link(floor)
@@ -132,12 +136,30 @@ def _shortened(caption: str, limit: int = 90) -> str:
     return caption if len(caption) <= limit else caption[: limit - 1].rstrip() + "…"
 
 
-def _flat_material(name: str, color: tuple[float, float, float, float]) -> Material:
+def _flat_material(name: str, color: Color) -> Material:
     material = bpy.data.materials.new(f"contact sheet {name}")
     material.use_nodes = True
     shader = next(n for n in material.node_tree.nodes if n.type == "BSDF_PRINCIPLED")
     shader.inputs["Base Color"].default_value = color
     shader.inputs["Roughness"].default_value = 0.9
+    return material
+
+
+def _floor_material(root: Vector) -> Material:
+    """Squares that belong to the scene's floor, seen around `root`."""
+    material = _flat_material("floor", FLOOR[0])
+    nodes, links = material.node_tree.nodes, material.node_tree.links
+    place, shift, checker = (
+        nodes.new(f"ShaderNode{kind}") for kind in ("TexCoord", "Mapping", "TexChecker")
+    )
+    shift.inputs["Location"].default_value = (root.x, root.y, SQUARE / 2)
+    checker.inputs["Scale"].default_value = 1.0 / SQUARE
+    for name, color in zip(("Color1", "Color2"), FLOOR, strict=True):
+        checker.inputs[name].default_value = color
+    links.new(place.outputs["Object"], shift.inputs["Vector"])
+    links.new(shift.outputs["Vector"], checker.inputs["Vector"])
+    shader = next(n for n in nodes if n.type == "BSDF_PRINCIPLED")
+    links.new(checker.outputs["Color"], shader.inputs["Base Color"])
     return material
 
 
@@ -180,6 +202,9 @@ def _render(studio: Scene, file: Path) -> None:
     studio.render.image_settings.file_format = "PNG"
     studio.render.filepath = str(file)
     bpy.ops.render.render(write_still=True, scene=studio.name)
+    # Blender reports success on a full disk: the picture must have its end.
+    if not file.exists() or PNG_END not in file.read_bytes()[-12:]:
+        raise OSError("the picture is not complete; is the disk full?")
 
 
 @contextmanager

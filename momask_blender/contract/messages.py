@@ -32,6 +32,8 @@ class Generate:
     def __post_init__(self) -> None:
         if not self.prompt.strip():
             raise ValueError("The prompt is empty. Describe a motion: 'a person walks forward'.")
+        if any("\ud800" <= character <= "\udfff" for character in self.prompt):
+            raise ValueError("The prompt is not valid text; it must be UTF-8.")
         if self.num_frames is not None and not 1 <= self.num_frames <= MAX_FRAMES:
             raise ValueError(
                 f"The length must be 1 to {MAX_FRAMES} frames at {FPS} fps "

@@ -5,7 +5,7 @@ import pytest
 
 from momask_blender.contract.pose import pose_to_joints
 from momask_blender.contract.skeleton import JOINTS, PARENTS, REST_JOINTS
-from momask_blender.retarget.border import resample_pose, to_blender
+from momask_blender.retarget.border import pose_to_blender, resample_pose, to_blender
 
 pytestmark = pytest.mark.blender
 
@@ -19,11 +19,9 @@ def bone_heads(armature) -> np.ndarray:
 
 
 def curves_of(armature) -> list:
-    action = armature.animation_data.action
-    if hasattr(action, "slots"):
-        bag = action.layers[0].strips[0].channelbag(armature.animation_data.action_slot)
-        return list(bag.fcurves)
-    return list(action.fcurves)
+    from momask_blender.animation.actions import bound_channels
+
+    return list(bound_channels(armature).fcurves)
 
 
 def test_rest_pose_is_the_skeleton(character):
@@ -81,14 +79,25 @@ def test_keys_are_one_per_frame_linear_generated_and_grouped(scene, character):
         assert f'"{curve.group.name}"' in curve.data_path
 
 
+def test_what_is_written_can_be_read(character, motion):
+    from momask_blender.animation.actions import bound_channels
+    from momask_blender.animation.fcurves import pelvis_locations, read_channels
+
+    pose = pose_to_blender(resample_pose(motion, NUM_KEYS, 24.0))
+    frames, values = read_channels(bound_channels(character), 'pose.bones["pelvis"].location')
+    np.testing.assert_array_equal(frames, np.arange(1, NUM_KEYS + 1))
+    np.testing.assert_allclose(values, pelvis_locations(character, pose), atol=1e-6)
+    with pytest.raises(ValueError, match="tail"):
+        read_channels(bound_channels(character), 'pose.bones["tail"].location')
+
+
 def test_quaternions_never_flip_sign(character):
-    values = {}
-    for curve in curves_of(character):
-        if curve.data_path.endswith("rotation_quaternion"):
-            column = [key.co.y for key in curve.keyframe_points]
-            values.setdefault(curve.data_path, []).append(column)
-    for path, columns in values.items():
-        quats = np.array(columns).T
+    from momask_blender.animation.actions import bound_channels
+    from momask_blender.animation.fcurves import read_channels
+
+    for name in JOINTS:
+        path = f'pose.bones["{name}"].rotation_quaternion'
+        _, quats = read_channels(bound_channels(character), path)
         assert np.sum(quats[1:] * quats[:-1], axis=-1).min() > 0.9, path
 
 
@@ -104,7 +113,7 @@ def test_any_frame_rate(bpy, motion, fps):
     from momask_blender.rig.character import build_character
 
     scene = new_scene(fps)
-    assert frame_rate(scene) == pytest.approx(fps)
+    assert frame_rate(scene) == pytest.approx(fps, rel=2e-6)
     armature = build_character("Mannequin", scene.collection)
     num_keys = count_keys(scene, motion, None)
     assert num_keys == round(2.0 * fps)
@@ -117,8 +126,27 @@ def test_any_frame_rate(bpy, motion, fps):
         np.testing.assert_allclose(bone_heads(armature), source[frame], atol=tolerance)
 
 
+@pytest.mark.parametrize(
+    ("fps", "parts"),
+    [
+        (24.0, (24, 1.0)),
+        (23.976, (24, 1.001)),
+        (23.98, (24, 1.001)),
+        (29.97, (30, 1.001)),
+        (59.94, (60, 1.001)),
+        (12.5, (12, 0.96)),
+        (1.0, (1, 1.0)),
+    ],
+)
+def test_rates_are_what_broadcasters_mean(fps, parts):
+    pytest.importorskip("bpy", reason="the bpy module is not installed")
+    from momask_blender.generate import split_rate
+
+    assert split_rate(fps) == pytest.approx(parts)
+
+
 def test_action_names_fit_blender():
-    pytest.importorskip("bpy")
+    pytest.importorskip("bpy", reason="the bpy module is not installed")
     from momask_blender.generate import action_name
 
     assert action_name("  walk \n slowly ") == "walk slowly"

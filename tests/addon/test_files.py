@@ -34,7 +34,8 @@ def test_fbx_holds_one_clean_armature(bpy, imported):
     armatures = [ob for ob in bpy.data.objects if ob.type == "ARMATURE"]
     assert len(armatures) == 1
     assert sorted(bone.name for bone in armatures[0].data.bones) == sorted(JOINTS)
-    assert len(bpy.data.actions) == 1
+    assert [action.name for action in bpy.data.actions] == ["Mannequin|someone waves"]
+    assert tuple(bpy.data.actions[0].frame_range) == (1, NUM_KEYS), "the take starts at time zero"
     assert list(armatures[0].scale) == pytest.approx([1.0] * 3, abs=1e-6)
 
 
@@ -45,14 +46,44 @@ def test_fbx_holds_the_skinned_mesh(bpy, imported):
     assert {group.name for group in meshes[0].vertex_groups} == set(JOINTS)
 
 
+def skin(bpy, scene, frame: int) -> np.ndarray:
+    """World positions (V, 3) of the mesh as the armature bends it."""
+    scene.frame_set(frame)
+    graph = bpy.context.evaluated_depsgraph_get()
+    mesh = next(ob for ob in scene.objects if ob.type == "MESH").evaluated_get(graph)
+    return np.array([mesh.matrix_world @ vertex.co for vertex in mesh.data.vertices])
+
+
+def test_fbx_skin_moves_as_ours_does(bpy, scene, character, tmp_path):
+    from momask_blender.animation.export import export_fbx
+
+    ours = [skin(bpy, scene, frame) for frame in (1, 20, NUM_KEYS)]
+    export_fbx(character, tmp_path / "walk.fbx")
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.import_scene.fbx(filepath=str(tmp_path / "walk.fbx"))
+    theirs = [skin(bpy, bpy.context.scene, frame) for frame in (1, 20, NUM_KEYS)]
+    assert np.linalg.norm(np.array(ours) - np.array(theirs), axis=-1).max() < 1e-3
+
+
+def test_the_character_plays_on_after_its_export(bpy, scene, character, tmp_path):
+    from momask_blender.animation.export import export_fbx
+
+    data = character.animation_data
+    other = data.nla_tracks.new()
+    before = (data.action.name, skin(bpy, scene, 20))
+    export_fbx(character, tmp_path / "walk.fbx")
+    assert [track.mute for track in data.nla_tracks] == [False]
+    assert data.nla_tracks[0] == other
+    assert data.action.name == before[0]
+    np.testing.assert_array_equal(skin(bpy, scene, 20), before[1])
+
+
 def test_fbx_joints_are_within_a_millimetre(bpy, imported, motion):
     armature = next(ob for ob in bpy.data.objects if ob.type == "ARMATURE")
-    first, last = (round(frame) for frame in bpy.data.actions[0].frame_range)
-    assert last - first + 1 == NUM_KEYS
     expected = to_blender(pose_to_joints(resample_pose(motion, NUM_KEYS, 24.0)))
     lengths = []
     for key in range(NUM_KEYS):
-        imported.frame_set(first + key)  # Blender's importer shifts keys by a frame
+        imported.frame_set(1 + key)
         world = armature.matrix_world
         heads = np.array([world @ armature.pose.bones[name].head for name in JOINTS])
         assert np.linalg.norm(heads - expected[key], axis=-1).max() < 1e-3
@@ -83,16 +114,18 @@ def full_disk() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.parametrize("ending", ["fbx", "blend"])
-def test_a_full_disk_leaves_the_old_file(character, tmp_path, ending):
-    from momask_blender.animation import export
+@pytest.mark.parametrize("ending", ["fbx", "blend", "png"])
+def test_a_full_disk_leaves_the_old_file(scene, character, tmp_path, monkeypatch, ending):
+    from momask_blender.animation import export, preview
 
     file = tmp_path / f"walk.{ending}"
     file.write_text("old")
     write = {
         "fbx": lambda: export.export_fbx(character, file),
         "blend": lambda: export.save_blend(file),
+        "png": lambda: preview.render_contact_sheet(scene, character, "a wave", file),
     }
+    monkeypatch.setattr(preview, "SAMPLES", 1)
     with pytest.raises(UserError, match="Could not write"), full_disk():
         write[ending]()
     assert file.read_text() == "old"
