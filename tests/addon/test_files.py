@@ -91,6 +91,25 @@ def test_fbx_joints_are_within_a_millimetre(bpy, imported, motion):
     assert np.ptp(lengths, axis=0).max() < 1e-4, "bones keep their length"
 
 
+def test_fbx_keeps_time_at_broadcast_rates(bpy, motion, tmp_path):
+    """Read by Blender's newer importer: the older one takes 29.97 for 30 on its way in."""
+    if "fbx_import" not in dir(bpy.ops.wm):
+        pytest.skip("this Blender has no importer that knows broadcast rates")
+    from momask_blender.animation.export import export_fbx
+    from momask_blender.generate import count_keys, new_scene, play
+    from momask_blender.rig.character import build_character
+
+    scene = new_scene(29.97)
+    armature = build_character("Mannequin", scene.collection)
+    num_keys = count_keys(scene, motion, None)
+    play(scene, armature, motion, num_keys, "walk")
+    export_fbx(armature, tmp_path / "walk.fbx")
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.wm.fbx_import(filepath=str(tmp_path / "walk.fbx"))
+    assert bpy.context.scene.render.fps_base == pytest.approx(1.001, abs=2e-6)
+    assert tuple(bpy.data.actions[0].frame_range) == pytest.approx((1, num_keys), abs=1e-3)
+
+
 def test_blend_opens_with_the_motion(bpy, character, tmp_path):
     from momask_blender.animation.export import save_blend
 
