@@ -4,8 +4,8 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from model_runtime import worker
 from model_runtime.evaluation.command import add_evaluate_arguments
+from model_runtime.motions import MotionMaker, Phases
 from model_runtime.networks import WeightsError
 from momask_blender.contract.command_line import (
     Parser,
@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     add_evaluate_arguments(commands.add_parser("evaluate", help="measure a model on a data folder"))
     chosen = parser.parse_args(arguments)
     if chosen.command == "worker":
-        return worker.main()
+        return _serve()
     if chosen.command == "train":
         return _train(chosen)
     if chosen.command == "evaluate":
@@ -50,10 +50,17 @@ def main(arguments: list[str] | None = None) -> int:
     return _generate(chosen)
 
 
+def _serve() -> int:
+    from model_runtime import worker
+
+    worker.main([])
+
+
 def _generate(chosen: Namespace) -> int:
     try:
         check_target(chosen.out, (".npz",))
-        finished = worker.run(generate_request(chosen, str(chosen.out)), _show)
+        request = generate_request(chosen, str(chosen.out))
+        finished = MotionMaker().make(request, _show, Phases(_show, request.job))
     except (ValueError, WeightsError, OSError) as error:
         return refuse(PROGRAM, str(error))
     stages = ", ".join(f"{name.lower()} {spent:.2f} s" for name, spent in finished.seconds.items())
@@ -63,7 +70,7 @@ def _generate(chosen: Namespace) -> int:
 
 def _show(message: Message) -> None:
     if isinstance(message, Progress) and sys.stderr.isatty():
-        print(f"[{message.done + 1}/{message.total}] {message.phase}", file=sys.stderr)
+        print(f"[{message.done}/{message.total}] {message.phase}", file=sys.stderr)
     elif isinstance(message, Notice):
         print(message.text, file=sys.stderr)
 

@@ -1,7 +1,8 @@
 """The whole story: text embedding -> tokens -> features -> joints."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +17,11 @@ from model_runtime.sampling import (
     fill_masked,
     sample_length,
 )
-from momask_blender.contract.pose import pose_to_joints, solve_pose
+from momask_blender.contract.pose import Pose, pose_to_joints, solve_pose
 from momask_blender.contract.skeleton import FRAMES_PER_TOKEN, MAX_FRAMES, tokens_for
 
 Array = NDArray[np.floating]
 Tokens = NDArray[np.int64]
-Report = Callable[[str], None]  # told when a phase begins
 
 SHORTEST_ESTIMATE = 10  # tokens; no training clip is shorter than two seconds
 
@@ -31,13 +31,34 @@ class Motion:
     """One generated clip at 20 fps. Model axes, metres."""
 
     joints: Array  # (T, 22, 3) as decoded
-    joints_rig: Array  # (T, 22, 3) the same on constant bone lengths
+    pose: Pose  # the same as rigid segments, what a rig plays
     features: Array  # (T, 263)
     tokens: Tokens  # (tokens that cover T, Q)
 
+    @property
+    def joints_rig(self) -> Array:
+        """(T, 22, 3): the joints on constant bone lengths."""
+        return pose_to_joints(self.pose)
 
-def _no_report(_phase: str) -> None:
-    pass
+
+class Report(Protocol):
+    """Hears how a generation goes. Whatever its methods raise ends the generation."""
+
+    def begin(self, phase: str) -> None: ...
+
+    def step(self) -> None:
+        """One network pass, or one clip decoded."""
+        ...
+
+
+class Silence:
+    """A report that nobody reads."""
+
+    def begin(self, phase: str) -> None:
+        pass
+
+    def step(self) -> None:
+        pass
 
 
 def generate(
@@ -46,23 +67,25 @@ def generate(
     lengths_frames: Sequence[int | None],
     seeds: Sequence[int],
     sampling: Sampling,
-    report: Report = _no_report,
+    report: Report | None = None,
 ) -> list[Motion]:
     """Clips for text embeddings (B, E); a length of None is left to the length estimator.
 
     A clip's noise comes from its own seed: it gets the same tokens alone or in any batch.
     """
+    report = report or Silence()
     noises = [SeededNoise(seed) for seed in seeds]
     estimated = estimate_frames(networks, text, noises) if None in lengths_frames else []
     frames = [
         estimated[clip] if wanted is None else wanted for clip, wanted in enumerate(lengths_frames)
     ]
     tokens = generate_tokens(networks, text, frames, noises, sampling, report)
-    report("Decoding")
-    return [
-        decode(networks, clip_tokens[: tokens_for(length)], length)
-        for clip_tokens, length in zip(tokens, frames, strict=True)
-    ]
+    report.begin("Decoding")
+    motions = []
+    for clip_tokens, length in zip(tokens, frames, strict=True):
+        motions.append(decode(networks, clip_tokens[: tokens_for(length)], length))
+        report.step()
+    return motions
 
 
 def generate_tokens(
@@ -71,23 +94,26 @@ def generate_tokens(
     lengths_frames: Sequence[int],
     noises: Sequence[SeededNoise],
     sampling: Sampling,
-    report: Report = _no_report,
+    report: Report | None = None,
 ) -> Tokens:
     """text (B, E) -> tokens (B, longest, Q), ABSENT beyond a clip's own length."""
+    report = report or Silence()
     lengths = np.array([tokens_for(length) for length in lengths_frames])
     valid = np.arange(lengths.max()) < lengths[:, None]  # (B, N)
 
     def predict_base(tokens: Tokens) -> Array:
+        report.step()
         return networks.predict_base(tokens, text, valid, sampling.guidance_scale)
 
     def predict_layer(tokens: Tokens, layer: int) -> Array:
+        report.step()
         scale = sampling.residual_guidance_scale
         return networks.predict_residual(tokens, layer, text, valid, scale)
 
-    report("Generating motion")
+    report.begin("Generating motion")
     blank = np.full(valid.shape, MASK)
     base = fill_masked(predict_base, blank, valid, sampling, noises)
-    report("Adding detail")
+    report.begin("Adding detail")
     num_quantizers = networks.card.num_quantizers
     return add_residual_layers(predict_layer, base, valid, num_quantizers, sampling, noises)
 
@@ -103,5 +129,4 @@ def decode(networks: Networks, tokens: Tokens, num_frames: int) -> Motion:
     """tokens (N, Q) -> the first `num_frames` of the motion that they code."""
     features = networks.decode(tokens)[:num_frames]
     joints = features_to_joints(features)
-    joints_rig = pose_to_joints(solve_pose(joints))
-    return Motion(joints, joints_rig, features, tokens)
+    return Motion(joints, solve_pose(joints), features, tokens)

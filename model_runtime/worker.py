@@ -1,159 +1,180 @@
 """The child process that the add-on starts: requests in on stdin, messages out on stdout.
 
-Reads one `Generate` per line until stdin ends. Only messages reach the add-on's pipe: what
-libraries print goes to stderr.
+A thread reads stdin all the time, so that a cancel is heard in the middle of a job and the process
+ends the moment its parent does. Only messages reach the add-on's pipe: what libraries print goes to
+stderr.
 """
 
+import argparse
+import contextlib
 import os
+import platform
+import queue
 import sys
-import tempfile
-import time
+import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TextIO
+from typing import NoReturn, TextIO
 
-import numpy as np
-
-from model_runtime.networks import WeightsError, find_weights
-from model_runtime.pipeline import Motion, generate
-from model_runtime.sampling import Sampling
+from model_runtime.backends import DeviceError
+from model_runtime.motions import MotionMaker, Phases, Send
+from model_runtime.networks import WeightsError
 from momask_blender.contract.messages import (
+    BAD_INPUT,
+    CANCELLED,
+    DEVICE,
+    FILES,
+    INTERNAL,
+    OUT_OF_MEMORY,
+    PROTOCOL,
+    WEIGHTS,
+    Answer,
+    Cancel,
     Failed,
-    Finished,
     Generate,
+    Hello,
+    Job,
+    Load,
+    Loaded,
     Message,
-    Notice,
-    Progress,
+    Quit,
+    Unload,
+    Unloaded,
     from_line,
     to_line,
 )
-from momask_blender.contract.skeleton import FPS
 
-Send = Callable[[Message], None]
-
-PHASES = (
-    "Loading the model",
-    "Reading the prompt",
-    "Generating motion",
-    "Adding detail",
-    "Decoding",
-)
+NO_MEMORY = ("out of memory", "bad allocation", "failed to allocate", "bad_alloc")
 
 
-@dataclass
-class Phases:
-    """Announces phases and measures how long each took."""
-
-    send: Send
-    seconds: dict[str, float] = field(default_factory=dict)
-    _current: str = ""
-    _began: float = 0.0
-
-    def begin(self, phase: str) -> None:
-        self.end()
-        self._current, self._began = phase, time.perf_counter()
-        self.send(Progress(phase=phase, done=PHASES.index(phase), total=len(PHASES)))
-
-    def end(self) -> None:
-        if self._current:
-            self.seconds[self._current] = round(time.perf_counter() - self._began, 3)
-        self._current = ""
+class CancelledError(Exception):
+    """The add-on gave the job up."""
 
 
-def serve(requests: TextIO, send: Send) -> None:
-    """Answer every request line with `Finished` or `Failed`."""
-    for line in requests:
-        try:
-            request = from_line(line)
-            if not isinstance(request, Generate):
-                raise ValueError(f"The worker takes Generate, got {type(request).__name__}.")
-            send(run(request, send))
-        except (WeightsError, ValueError, OSError) as error:
-            send(Failed(message=str(error)))
-        except Exception as error:  # noqa: BLE001 - the add-on must hear of every failure
-            traceback.print_exc()
-            send(Failed(message=f"The motion generator failed: {type(error).__name__}: {error}"))
+class Inbox:
+    """Requests as they come in; a cancel overtakes the jobs that wait."""
+
+    def __init__(self, requests: TextIO) -> None:
+        self._requests = requests
+        self._waiting: queue.Queue[Job | Quit | Failed] = queue.Queue()
+        self._cancelled: set[int] = set()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def next(self, patience: float | None) -> Job | Quit | Failed | None:
+        """The next job, or None after `patience` seconds without one."""
+        with contextlib.suppress(queue.Empty):
+            return self._waiting.get(timeout=patience)
+        return None
+
+    def check(self, job: int) -> None:
+        """Raises CancelledError when the job was given up."""
+        if job in self._cancelled:
+            raise CancelledError
+
+    def _read(self) -> None:
+        for line in self._requests:
+            try:
+                message = from_line(line)
+            except ValueError as error:
+                self._waiting.put(Failed(message=str(error), code=BAD_INPUT))
+                continue
+            if isinstance(message, Cancel):
+                self._cancelled.add(message.job)
+            elif isinstance(message, Load | Generate | Unload | Quit):
+                self._waiting.put(message)
+            else:
+                words = f"The worker takes no {type(message).__name__}."
+                self._waiting.put(Failed(message=words, code=BAD_INPUT))
+        os._exit(0)  # the parent is gone, whatever the main thread is doing
 
 
-def run(request: Generate, send: Send) -> Finished:
-    """Make one motion and write its `.npz`. Raises WeightsError or OSError."""
-    phases = Phases(send)
-    phases.begin("Loading the model")
-    from model_runtime.torch_backend import TorchNetworks  # slow to import: after the first message
-
-    networks = TorchNetworks.open(find_weights(request.weights))
-    phases.begin("Reading the prompt")
-    text = networks.embed_text([request.prompt])
-    if text.truncated[0]:
-        send(Notice(text="The prompt is longer than the model reads; its end was left out."))
-    motion = generate(
-        networks,
-        text.vectors,
-        [request.num_frames],
-        [request.seed],
-        sampling_of(request, networks.card.sampling),
-        phases.begin,
-    )[0]
-    phases.end()
-    write_npz(Path(request.out), motion, request)
-    return Finished(out=request.out, seconds=phases.seconds)
+def serve(inbox: Inbox, send: Send, idle_seconds: float | None = None) -> None:
+    """Answer every job until `Quit`. Unloads the model after `idle_seconds` without a job."""
+    maker = MotionMaker()
+    send(Hello(protocol=PROTOCOL, python=platform.python_version(), pid=os.getpid()))
+    while True:
+        job = inbox.next(idle_seconds if maker.has_model else None)
+        if job is None:
+            maker.unload()
+            send(Unloaded(job=0))
+        elif isinstance(job, Quit):
+            return
+        elif isinstance(job, Failed):
+            send(job)
+        else:
+            send(answer(job, maker, inbox, send))
 
 
-def sampling_of(request: Generate, defaults: Sampling) -> Sampling:
-    """The model's own sampling settings, except where the request has others."""
-    wanted = {
-        "steps": request.steps,
-        "guidance_scale": request.guidance_scale,
-        "residual_guidance_scale": request.residual_guidance_scale,
-    }
-    return replace(defaults, **{k: v for k, v in wanted.items() if v is not None})
-
-
-def write_npz(file: Path, motion: Motion, request: Generate) -> None:
-    """Write to a neighbour first: `file` is complete or as it was before."""
-    handle, part = tempfile.mkstemp(dir=file.parent, prefix=f".{file.stem}.", suffix=".part")
+def answer(job: Job, maker: MotionMaker, inbox: Inbox, send: Send) -> Answer:
+    """Do one job; whatever goes wrong becomes a `Failed` that says so to the user."""
+    phases = Phases(send, job.job, lambda: inbox.check(job.job))
     try:
-        with os.fdopen(handle, "wb") as stream:
-            np.savez_compressed(
-                stream,
-                joints=motion.joints.astype(np.float32),
-                joints_rig=motion.joints_rig.astype(np.float32),
-                features=motion.features.astype(np.float32),
-                tokens=motion.tokens.astype(np.int32),
-                fps=np.array(FPS),
-                prompt=np.array(request.prompt),
-                seed=np.array(request.seed),
-                weights=np.array(request.weights),
-            )
-        os.chmod(part, 0o666 & ~_umask())
-        os.replace(part, file)
-    finally:
-        Path(part).unlink(missing_ok=True)
+        if isinstance(job, Unload):
+            maker.unload()
+            return Unloaded(job=job.job)
+        if isinstance(job, Load):
+            networks = maker.load(job.weights, job.device, phases)
+            return Loaded(job=job.job, weights=job.weights, runs_on=networks.runs_on)
+        return maker.make(job, send, phases)
+    except Exception as error:  # noqa: BLE001 - the add-on must hear of every failure
+        return failure(error, job.job)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def failure(error: Exception, job: int) -> Failed:
+    """What went wrong, with the code by which the add-on offers help."""
+
+    def failed(code: str, message: str) -> Failed:
+        return Failed(job=job, code=code, message=message)
+
+    if isinstance(error, CancelledError):
+        return failed(CANCELLED, "Cancelled.")
+    if isinstance(error, MemoryError) or any(each in str(error).lower() for each in NO_MEMORY):
+        traceback.print_exception(error)
+        return failed(
+            OUT_OF_MEMORY,
+            "There is not enough memory for this motion. Make fewer variations at once, close "
+            "other programs, or choose the CPU as device in the preferences.",
+        )
+    if isinstance(error, DeviceError):
+        return failed(DEVICE, str(error))
+    if isinstance(error, WeightsError):
+        return failed(WEIGHTS, str(error))
+    if isinstance(error, OSError):
+        return failed(FILES, f"The motion could not be written: {error}. Is the disk full?")
+    if isinstance(error, ValueError):
+        return failed(BAD_INPUT, str(error))
+    traceback.print_exception(error)
+    words = f"The motion generator failed: {type(error).__name__}: {error}"
+    return failed(INTERNAL, " ".join(words.split()))
 
 
 @contextmanager
-def private_stdout() -> Iterator[Send]:
-    """A `send` that owns the process's stdout; every other print is turned to stderr."""
+def private_pipes() -> Iterator[tuple[TextIO, Send]]:
+    """Requests and a `send` that own the process's stdin and stdout.
+
+    Every other print is turned to stderr, and who reads stdin finds it empty.
+    """
     sys.stdout.flush()
-    with os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1) as pipe:
+    with (
+        os.fdopen(os.dup(0), encoding="utf-8", errors="replace") as requests,
+        os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1) as pipe,
+    ):
         os.dup2(2, 1)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
 
         def send(message: Message) -> None:
             pipe.write(to_line(message))
 
-        yield send
+        yield requests, send
 
 
-def main() -> int:
-    with private_stdout() as send, os.fdopen(os.dup(0), encoding="utf-8") as requests:
-        serve(requests, send)
-    return 0
+def main(arguments: list[str] | None = None) -> NoReturn:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--idle", type=float, help="seconds without a job until memory is freed")
+    chosen = parser.parse_args(arguments)
+    with private_pipes() as (requests, send):
+        serve(Inbox(requests), send, chosen.idle)
+        os._exit(0)  # the reading thread still waits for its next line

@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .contract.command_line import Parser, add_generate_arguments, generate_request, refuse
-from .contract.messages import Generate, Message, Notice, Progress
+from .contract.messages import Generate, Notice, Progress
 from .contract.targets import check_target
 from .errors import UserError
 from .interrupt import INTERRUPTED, ends_on_interrupt
-from .worker_client import request_motion
+from .job import request_motion
 
 PROGRAM = "python -m momask_blender"
 ENDINGS = (".fbx", ".blend", ".npz")
@@ -135,10 +135,10 @@ class Terminal:
     def __init__(self) -> None:
         self._live = sys.stderr.isatty()
 
-    def message(self, message: Message) -> None:
+    def message(self, message: Progress | Notice) -> None:
         if isinstance(message, Progress):
             self.phase(message.phase)
-        elif isinstance(message, Notice):
+        else:
             self.clear()
             print(message.text, file=sys.stderr)
 

@@ -7,22 +7,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import bpy
-import numpy as np
 from bpy.types import Object, Scene
 
-from .animation.actions import bind_action
 from .animation.export import export_fbx, save_blend
-from .animation.fcurves import write_pose
 from .animation.preview import render_contact_sheet
-from .contract.messages import Finished, Generate, Message
-from .contract.pose import Pose, solve_pose
+from .animation.takes import Take, make_take, play_take, read_pose
+from .contract.messages import Generate, Notice, Progress
+from .contract.pose import Pose
 from .contract.skeleton import FPS
-from .retarget.border import pose_to_blender, resample_pose
+from .job import request_motion
+from .placement import CHARACTER
 from .rig.character import build_character
-from .worker_client import request_motion
 
-CHARACTER = "Mannequin"
-MAX_NAME = 63  # bytes that an ID's name may have
 NTSC = 1.001  # 23.976 frames per second are 24 / 1.001
 
 
@@ -37,14 +33,13 @@ class Delivery:
 
 
 def request_pose(
-    request: Generate, on_message: Callable[[Message], None]
+    request: Generate, on_message: Callable[[Progress | Notice], None]
 ) -> tuple[Pose, dict[str, float]]:
     """Have the motion made: 20 fps, model axes; and seconds per stage. Raises UserError."""
     with tempfile.TemporaryDirectory(prefix="momask-") as folder:
         asked = replace(request, out=str(Path(folder) / "motion.npz"))
-        finished: Finished = request_motion(asked, on_message)
-        with np.load(finished.out, allow_pickle=False) as motion:
-            return solve_pose(motion["joints"]), finished.seconds
+        finished = request_motion(asked, on_message)
+        return read_pose(finished.files[0]), finished.seconds
 
 
 def deliver(
@@ -107,13 +102,8 @@ def count_keys(scene: Scene, pose: Pose, seconds: float | None) -> int:
 def play(scene: Scene, armature: Object, pose: Pose, num_keys: int, prompt: str) -> None:
     """Key a pose (20 fps, model axes) from the scene's start frame, one key per frame."""
     scene.frame_end = scene.frame_start + num_keys - 1
-    resampled = pose_to_blender(resample_pose(pose, num_keys, frame_rate(scene)))
-    action = bpy.data.actions.new(action_name(prompt))
-    channels = bind_action(armature, action)
-    write_pose(channels, armature, resampled, scene.frame_start)
+    take = Take(
+        prompt=prompt, num_keys=num_keys, fps=frame_rate(scene), first_frame=scene.frame_start
+    )
+    play_take(armature, make_take(armature, pose, take))
     scene.frame_set(scene.frame_start)
-
-
-def action_name(prompt: str) -> str:
-    """The prompt in one line, cut to what Blender allows."""
-    return " ".join(prompt.split()).encode("utf-8")[:MAX_NAME].decode("utf-8", errors="ignore")

@@ -6,32 +6,57 @@ import numpy as np
 import pytest
 
 from momask_blender.contract.messages import (
+    KINDS,
+    Cancel,
     Failed,
     Finished,
     Generate,
+    Hello,
+    Load,
+    Loaded,
     Notice,
     Progress,
+    Quit,
+    Unload,
+    Unloaded,
     frames_for_seconds,
     from_line,
     to_line,
 )
 from momask_blender.contract.resample import catmull_rom
 
+MESSAGES = [
+    Hello(protocol=2, python="3.11.9", pid=7),
+    Load(job=1, weights="starter", device="cpu"),
+    Generate(prompt='walk "é" 走\nnow', out="a.npz", num_frames=80, seed=7, steps=5),
+    Cancel(job=3),
+    Unload(job=4),
+    Quit(),
+    Progress(phase="Decoding", done=1, total=5, job=3),
+    Notice(text="long", prompts=("a person walks", "someone runs")),
+    Loaded(job=1, weights="starter", runs_on="CPU"),
+    Finished(files=("a.npz", "a-2.npz"), seconds={"Decoding": 0.1}, settings={"steps": 10}),
+    Unloaded(job=4),
+    Failed(message="no", code="FILES", job=3),
+]
 
-@pytest.mark.parametrize(
-    "message",
-    [
-        Generate(prompt='walk "é" 走\nnow', out="a.npz", num_frames=80, seed=7, steps=5),
-        Progress(phase="Decoding", done=1, total=5),
-        Notice(text="long"),
-        Finished(out="a.npz", seconds={"Decoding": 0.1}),
-        Failed(message="no"),
-    ],
-)
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
 def test_messages_survive_the_wire(message):
     line = to_line(message)
     assert line.count("\n") == 1
     assert from_line(line) == message
+
+
+def test_every_kind_is_tested():
+    assert {type(message) for message in MESSAGES} == set(KINDS.values())
+
+
+def test_variations_have_seeds_and_files_of_their_own():
+    request = Generate(prompt="walk", out="out/a b.npz", seed=2**31 - 2, variations=3)
+    assert request.seeds() == [2**31 - 2, 2**31 - 1, 0]
+    files = [file.replace("\\", "/") for file in request.files()]
+    assert files == ["out/a b.npz", "out/a b-2.npz", "out/a b-3.npz"]
 
 
 @pytest.mark.parametrize("line", ["", "hello", "[1]", "{}", '{"kind": "Nothing"}', '{"kind": 3}'])
@@ -51,6 +76,9 @@ def test_other_lines_are_refused(line):
         ("steps", 0, "1 to 100"),
         ("guidance_scale", math.nan, "guidance"),
         ("residual_guidance_scale", -1.0, "0 to 20"),
+        ("temperature", 0.0, r"0\.05 to 5"),
+        ("variations", 0, "1 to 16"),
+        ("device", "tpu", "auto, cpu, cuda"),
     ],
 )
 def test_requests_state_their_limits(field, value, words):

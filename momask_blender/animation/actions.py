@@ -17,9 +17,22 @@ def bind_action(ob: Object, action: Action) -> Any:
     data.action = action
     if not hasattr(action, "slots"):
         return action
-    slot = data.action_slot or action.slots.new(id_type="OBJECT", name=ob.name)
+    slot = data.action_slot or _ensure_slot(action, ob)
     data.action_slot = slot  # without this the Action is there but does not play
     return _channelbag(action, slot)
+
+
+def new_channels(action: Action, ob: Object) -> Any:
+    """What holds the `.fcurves` and `.groups` for objects like `ob`, which need not play it."""
+    if not hasattr(action, "slots"):
+        return action
+    return _channelbag(action, _ensure_slot(action, ob))
+
+
+def _ensure_slot(action: Action, ob: Object) -> Any:
+    """The Action's slot for objects: any object may play it, whatever the slot is called."""
+    fitting = [slot for slot in action.slots if slot.target_id_type == "OBJECT"]
+    return fitting[0] if fitting else action.slots.new(id_type="OBJECT", name=ob.name)
 
 
 def _channelbag(action: Action, slot: Any) -> Any:

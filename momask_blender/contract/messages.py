@@ -1,33 +1,75 @@
 """What the add-on and the worker say to each other: one JSON object per line.
 
-The add-on sends `Generate`; the worker answers with any number of `Progress` and `Notice` lines
-and then one `Finished` or `Failed`. Arrays travel as an `.npz` file that the request names.
+The worker says `Hello` when it starts. The add-on sends `Load`, `Generate`, `Cancel`, `Unload` or
+`Quit`. A job (`Load`, `Generate`, `Unload`) is answered, under its own number, with `Progress` and
+`Notice` lines and then with one `Loaded`, `Finished`, `Unloaded` or `Failed`. Jobs run one after
+another; `Cancel` is heard at once. Arrays travel as `.npz` files that the request names.
 """
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
 
 from .skeleton import FPS, MAX_FRAMES, MAX_SECONDS
 
+PROTOCOL = 2
 MAX_SEED = 2**31 - 1  # Blender's integer properties are 32-bit
+MAX_VARIATIONS = 16
+DEVICES = ("auto", "cpu", "cuda")
+
+# Codes of `Failed`: the add-on chooses by them which button it offers.
+BAD_INPUT = "BAD_INPUT"
+WEIGHTS = "WEIGHTS"  # missing, damaged or from a newer version
+DEVICE = "DEVICE"  # the wanted device or its runtime is not there
+OUT_OF_MEMORY = "OUT_OF_MEMORY"
+FILES = "FILES"  # the result cannot be written: disk full, read-only folder
+CANCELLED = "CANCELLED"
+INTERNAL = "INTERNAL"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hello:
+    """The worker is there. `python` is the version of its interpreter."""
+
+    protocol: int
+    python: str
+    pid: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """Open a model so that the next motion starts at once. Raises ValueError."""
+
+    job: int
+    weights: str = "starter"  # name of a known model, or a folder
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        _check_device(self.device)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Generate:
-    """One motion to make. None leaves a choice to the model: its length estimator, its defaults.
+    """Motions to make. None leaves a choice to the model: its length estimator, its defaults.
 
-    Raises ValueError with a message for the user, which states the limit.
+    Variation i has seed `seed + i` and goes to `files()[i]`. Raises ValueError with a message for
+    the user, which states the limit.
     """
 
     prompt: str
     out: str  # .npz file to write
+    job: int = 0
     num_frames: int | None = None  # at 20 fps
     seed: int = 0
-    weights: str = "starter"  # name of a shipped model, or a folder
+    variations: int = 1
+    weights: str = "starter"  # name of a known model, or a folder
+    device: str = "auto"
     guidance_scale: float | None = None
     residual_guidance_scale: float | None = None
     steps: int | None = None
+    temperature: float | None = None
 
     def __post_init__(self) -> None:
         if not self.prompt.strip():
@@ -41,48 +83,126 @@ class Generate:
             )
         if not 0 <= self.seed <= MAX_SEED:
             raise ValueError(f"The seed must be 0 to {MAX_SEED}, got {self.seed}.")
+        if not 1 <= self.variations <= MAX_VARIATIONS:
+            raise ValueError(f"There can be 1 to {MAX_VARIATIONS} variations.")
         if self.steps is not None and not 1 <= self.steps <= 100:
             raise ValueError(f"The number of steps must be 1 to 100, got {self.steps}.")
-        for name in ("guidance_scale", "residual_guidance_scale"):
-            scale = getattr(self, name)
-            if scale is not None and not (math.isfinite(scale) and 0.0 <= scale <= 20.0):
-                words = name.replace("_", " ")
-                raise ValueError(f"The {words} must be 0 to 20, got {scale:g}.")
+        _check_device(self.device)
+        _check_number("guidance scale", self.guidance_scale, 0.0, 20.0)
+        _check_number("residual guidance scale", self.residual_guidance_scale, 0.0, 20.0)
+        _check_number("temperature", self.temperature, 0.05, 5.0)
+
+    def seeds(self) -> list[int]:
+        """One for each variation, (variations,)."""
+        return [(self.seed + index) % (MAX_SEED + 1) for index in range(self.variations)]
+
+    def files(self) -> list[str]:
+        """Where each variation goes: `walk.npz`, `walk-2.npz`, ..."""
+        first = Path(self.out)
+        others = range(2, self.variations + 1)
+        return [self.out, *(str(first.with_stem(f"{first.stem}-{n}")) for n in others)]
+
+
+def _check_device(device: str) -> None:
+    if device not in DEVICES:
+        raise ValueError(f"The device must be {', '.join(DEVICES)}, got '{device}'.")
+
+
+def _check_number(what: str, value: float | None, least: float, most: float) -> None:
+    if value is not None and not (math.isfinite(value) and least <= value <= most):
+        raise ValueError(f"The {what} must be {least:g} to {most:g}, got {value:g}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cancel:
+    """Give a job up, running or waiting; it is answered with `Failed`, code CANCELLED."""
+
+    job: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unload:
+    """Forget the loaded model and give its memory back."""
+
+    job: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quit:
+    """End the worker after the jobs that it has."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Phase in the animator's words; `done` of `total` parts of the whole request."""
+    """Phase in the animator's words; `done` of `total` equal parts of the whole job."""
 
     phase: str
     done: int
     total: int
+    job: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Notice:
-    """Something the user should know that does not stop the request."""
+    """Something the user should know that does not stop the job; prompts that would do better."""
 
     text: str
+    prompts: tuple[str, ...] = ()
+    job: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "prompts", tuple(self.prompts))  # JSON has lists only
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """The model is open. `runs_on` says where, in the user's words."""
+
+    job: int
+    weights: str
+    runs_on: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """The request's `.npz` file is complete. `seconds` says how long each stage took."""
+    """The job's `.npz` files are complete. `seconds` says how long each stage took."""
 
-    out: str
+    files: tuple[str, ...]
     seconds: dict[str, float]
+    runs_on: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)  # as used: model, steps, scales
+    job: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "files", tuple(self.files))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unloaded:
+    """No model is loaded any more. Job 0: the worker did so by itself, being idle."""
+
+    job: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Failed:
-    """The request came to nothing; `message` tells the user why, in one line."""
+    """The job came to nothing; `message` tells the user why, in one line."""
 
     message: str
+    code: str = INTERNAL
+    job: int = 0
 
 
-Message = Generate | Progress | Notice | Finished | Failed
-KINDS = {kind.__name__: kind for kind in (Generate, Progress, Notice, Finished, Failed)}
+Job = Load | Generate | Unload
+Answer = Loaded | Finished | Unloaded | Failed
+Message = Hello | Job | Cancel | Quit | Progress | Notice | Answer
+KINDS = {
+    kind.__name__: kind
+    for kind in (
+        *(Hello, Load, Generate, Unload, Cancel, Quit),
+        *(Progress, Notice, Loaded, Finished, Unloaded, Failed),
+    )
+}
 
 
 def to_line(message: Message) -> str:
@@ -94,7 +214,7 @@ def from_line(line: str) -> Message:
     try:
         fields = json.loads(line)
         return KINDS[fields.pop("kind")](**fields)
-    except (AttributeError, KeyError, TypeError, json.JSONDecodeError) as error:
+    except (AttributeError, KeyError, TypeError, RecursionError, json.JSONDecodeError) as error:
         raise ValueError(f"Not a message: {line[:80]!r}") from error
 
 

@@ -23,15 +23,33 @@ _FIRST_CHILD = {"pelvis": "spine1", "spine3": "neck"}  # of bones with several
 
 def build_character(name: str, collection: Collection) -> Object:
     """Armature object at the origin, facing -Y, feet on z = 0, with its mesh as a child."""
+    armature = build_armature(name, collection)
+    add_mannequin(armature, collection)
+    return armature
+
+
+def build_armature(name: str, collection: Collection) -> Object:
+    """The bones alone. Whatever is being edited meanwhile stays as it is."""
     armature = bpy.data.objects.new(name, bpy.data.armatures.new(name))
-    collection.objects.link(armature)
     _add_bones(armature)
     for pose_bone in armature.pose.bones:
         pose_bone.rotation_mode = "QUATERNION"
-    mesh = bpy.data.objects.new(f"{name} mesh", _build_mesh(f"{name} mesh", mannequin()))
+    collection.objects.link(armature)
+    return armature
+
+
+def add_mannequin(armature: Object, collection: Collection) -> None:
+    name = f"{armature.name} mesh"
+    mesh = bpy.data.objects.new(name, _build_mesh(name, mannequin()))
     collection.objects.link(mesh)
     _skin(mesh, armature, mannequin().bones)
-    return armature
+
+
+def is_our_character(ob: Object | None) -> bool:
+    """Whether it is an armature with all bones of our skeleton."""
+    return (
+        ob is not None and ob.type == "ARMATURE" and all(name in ob.pose.bones for name in JOINTS)
+    )
 
 
 def _tail(name: str) -> np.ndarray:
@@ -43,12 +61,22 @@ def _tail(name: str) -> np.ndarray:
 
 
 def _add_bones(armature: Object) -> None:
-    """Edit bones exist only in edit mode, which needs an active object."""
-    view_layer = bpy.context.view_layer
-    view_layer.objects.active = armature
-    bpy.ops.object.mode_set(mode="EDIT")
-    data = armature.data
-    assert isinstance(data, Armature)
+    """Edit bones exist only in edit mode: in a scene of their own, the user's mode stays."""
+    workshop = bpy.data.scenes.new("momask workshop")
+    try:
+        workshop.collection.objects.link(armature)
+        view_layer = workshop.view_layers[0]
+        view_layer.objects.active = armature
+        active = {"object": armature, "active_object": armature, "selected_objects": [armature]}
+        with bpy.context.temp_override(scene=workshop, view_layer=view_layer, **active):
+            bpy.ops.object.mode_set(mode="EDIT")
+            _add_edit_bones(armature.data)
+            bpy.ops.object.mode_set(mode="OBJECT")
+    finally:
+        bpy.data.scenes.remove(workshop)
+
+
+def _add_edit_bones(data: Armature) -> None:
     for index, name in enumerate(JOINTS):
         bone = data.edit_bones.new(name)
         bone.head = to_blender(REST_JOINTS[index])
@@ -57,7 +85,6 @@ def _add_bones(armature: Object) -> None:
             bone.parent = data.edit_bones[JOINTS[PARENTS[index]]]
         pointing_forward = abs(bone.vector.normalized().y) > 0.7
         bone.align_roll((0.0, 0.0, 1.0) if pointing_forward else (0.0, -1.0, 0.0))
-    bpy.ops.object.mode_set(mode="OBJECT")
 
 
 def _build_mesh(name: str, shape: Shape) -> Mesh:

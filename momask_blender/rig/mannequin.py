@@ -5,6 +5,7 @@ stretched or pinched at a joint, and any engine skins it the same way.
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,7 @@ class Shape:
     bones: list[str]  # per vertex
 
 
+@cache
 def mannequin() -> Shape:
     """The whole character in its T-pose, about 1.75 m tall."""
     vertices, faces, materials, bones = [], [], [], []

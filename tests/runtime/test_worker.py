@@ -1,22 +1,17 @@
-"""The real worker process, with the shipped starter model."""
+"""Motions from the real worker process, with the shipped starter model."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from model_runtime.networks import SHIPPED_WEIGHTS
-from momask_blender.contract.messages import Failed, Generate, Notice, Progress, from_line, to_line
-from momask_blender.contract.pose import pose_to_joints, solve_pose
+from momask_blender.contract.messages import WEIGHTS, Generate, Notice, Progress
+from momask_blender.contract.pose import Pose, pose_to_joints, solve_pose
 from momask_blender.errors import UserError
-from momask_blender.worker_client import request_motion
-
-ROOT = Path(__file__).resolve().parents[2]
+from momask_blender.job import request_motion
 
 
 @pytest.fixture
@@ -31,7 +26,7 @@ def generate(tmp_path, **changes) -> tuple[dict, list]:
     heard: list = []
     wanted = {"prompt": "a person walks forward", "num_frames": 50} | changes
     finished = request_motion(Generate(out=str(tmp_path / "m.npz"), **wanted), heard.append)
-    with np.load(finished.out, allow_pickle=False) as arrays:
+    with np.load(finished.files[0], allow_pickle=False) as arrays:
         return dict(arrays), heard
 
 
@@ -45,7 +40,11 @@ def test_a_motion_arrives_complete(tmp_path):
     assert (str(motion["prompt"]), str(motion["weights"])) == ("a person walks forward", "starter")
     rebuilt = pose_to_joints(solve_pose(motion["joints"]))
     np.testing.assert_allclose(motion["joints_rig"], rebuilt, atol=1e-5)
-    assert [message.done for message in heard if isinstance(message, Progress)] == list(range(5))
+    phases = [message.phase for message in heard if isinstance(message, Progress)]
+    assert phases[0] == "Loading the model"
+    assert set(phases) >= {"Generating motion"}
+    played = pose_to_joints(Pose(motion["root"].astype(float), motion["rotations"].astype(float)))
+    np.testing.assert_allclose(played, motion["joints_rig"], atol=1e-5)
     assert [entry.name for entry in tmp_path.iterdir()] == ["m.npz"]
 
 
@@ -55,6 +54,24 @@ def test_the_same_request_gives_the_same_bits(tmp_path):
     other, _ = generate(tmp_path, seed=12)
     assert np.array_equal(first["joints"], second["joints"])
     assert not np.array_equal(first["tokens"], other["tokens"])
+
+
+def test_variations_are_what_their_seeds_give_alone(tmp_path):
+    request = Generate(
+        prompt="a person jumps", out=str(tmp_path / "m.npz"), num_frames=60, seed=5, variations=3
+    )
+    finished = request_motion(request, lambda _message: None)
+    assert [Path(file).name for file in finished.files] == ["m.npz", "m-2.npz", "m-3.npz"]
+    alone, _ = generate(tmp_path, prompt="a person jumps", num_frames=60, seed=7)
+    with np.load(finished.files[2], allow_pickle=False) as third:
+        assert int(third["seed"]) == 7
+        assert np.array_equal(third["tokens"], alone["tokens"])
+
+
+def test_the_answer_tells_the_settings_that_were_used(tmp_path):
+    request = Generate(prompt="walk", out=str(tmp_path / "m.npz"), num_frames=40, steps=3)
+    settings = request_motion(request, lambda _message: None).settings
+    assert (settings["model"], settings["steps"], settings["guidance_scale"]) == ("starter", 3, 4.0)
 
 
 def test_without_a_length_the_model_decides(tmp_path):
@@ -74,6 +91,7 @@ def refused(tmp_path, folder: Path) -> str:
     with pytest.raises(UserError) as caught:
         generate(tmp_path, weights=str(folder))
     assert not list(tmp_path.glob("*.npz")), "no partial file"
+    assert caught.value.code == WEIGHTS
     return str(caught.value)
 
 
@@ -100,18 +118,3 @@ def test_a_card_that_points_elsewhere_is_refused(tmp_path, starter_copy, escape)
 
 def test_unknown_weights_list_the_known_ones(tmp_path):
     assert "starter" in refused(tmp_path, tmp_path / "nothing here")
-
-
-def test_nonsense_requests_are_answered_and_only_messages_come_out():
-    lines = "not json\n" + to_line(Failed(message="?")) + '{"kind": "Generate", "prompt": ""}\n'
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    ended = subprocess.run(
-        [sys.executable, "-m", "model_runtime", "worker"],
-        input=lines,
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=True,
-    )
-    answers = [from_line(line) for line in ended.stdout.splitlines()]
-    assert [type(answer) for answer in answers] == [Failed] * 3

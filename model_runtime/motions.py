@@ -1,0 +1,161 @@
+"""One request -> `.npz` files, with the model kept open for the next request."""
+
+import contextlib
+import ctypes
+import gc
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+
+from model_runtime.backends import open_networks
+from model_runtime.networks import Networks, find_weights
+from model_runtime.pipeline import Motion, generate
+from model_runtime.sampling import Sampling
+from momask_blender.contract.messages import Finished, Generate, Message, Notice, Progress
+from momask_blender.contract.skeleton import FPS
+
+Send = Callable[[Message], None]
+
+LOADING, READING, WRITING = "Loading the model", "Reading the prompt", "Saving"
+USUAL_PARTS = 20  # of a job, while the model that says how many is not open yet
+
+
+class Phases:
+    """Announces phases and parts of a job, and measures how long each phase took.
+
+    `check` is called at every part; what it raises ends the job.
+    """
+
+    def __init__(self, send: Send, job: int, check: Callable[[], None] = lambda: None) -> None:
+        self.seconds: dict[str, float] = {}
+        self.num_parts = USUAL_PARTS
+        self._send, self._job, self._check = send, job, check
+        self._phase, self._began, self._done = "", 0.0, 0
+
+    def begin(self, phase: str) -> None:
+        self.end()
+        self._phase, self._began = phase, time.perf_counter()
+        self._announce()
+
+    def step(self) -> None:
+        self._done += 1
+        self._announce()
+
+    def end(self) -> None:
+        if self._phase:
+            self.seconds[self._phase] = round(time.perf_counter() - self._began, 3)
+        self._phase = ""
+
+    def _announce(self) -> None:
+        self._check()
+        done = min(self._done, self.num_parts)
+        self._send(Progress(phase=self._phase, done=done, total=self.num_parts, job=self._job))
+
+
+class MotionMaker:
+    """Makes motions and keeps the model that made the last one open."""
+
+    def __init__(self) -> None:
+        self._networks: Networks | None = None
+        self._opened: tuple[str, str] | None = None
+
+    @property
+    def has_model(self) -> bool:
+        return self._networks is not None
+
+    def load(self, weights: str, device: str, phases: Phases) -> Networks:
+        """Raises WeightsError."""
+        phases.begin(LOADING)
+        if self._networks is None or self._opened != (weights, device):
+            self.unload()
+            self._networks = open_networks(find_weights(weights), device)
+            self._opened = (weights, device)
+        phases.step()
+        return self._networks
+
+    def unload(self) -> None:
+        """Give the model's memory back to the system."""
+        self._networks, self._opened = None, None
+        gc.collect()
+        if sys.platform == "linux":
+            with contextlib.suppress(AttributeError, OSError):  # glibc only
+                ctypes.CDLL(None).malloc_trim(0)
+
+    def make(self, request: Generate, send: Send, phases: Phases) -> Finished:
+        """Write the request's files. Raises WeightsError, OSError or what `phases` raises."""
+        networks = self.load(request.weights, request.device, phases)
+        sampling = sampling_of(request, networks.card.sampling)
+        phases.num_parts = count_parts(networks, sampling, request)
+        phases.begin(READING)
+        text = networks.embed_text([request.prompt])
+        if text.truncated[0]:
+            words = "The prompt is longer than the model reads; its end was left out."
+            send(Notice(text=words, job=request.job))
+        phases.step()
+        motions = generate(
+            networks,
+            np.repeat(text.vectors, request.variations, axis=0),
+            [request.num_frames] * request.variations,
+            request.seeds(),
+            sampling,
+            phases,
+        )
+        phases.begin(WRITING)
+        for file, motion, seed in zip(request.files(), motions, request.seeds(), strict=True):
+            write_npz(Path(file), motion, request, seed)
+        phases.end()
+        return Finished(
+            job=request.job,
+            files=tuple(request.files()),
+            seconds=phases.seconds,
+            runs_on=networks.runs_on,
+            settings={"model": networks.card.name} | asdict(sampling),
+        )
+
+
+def sampling_of(request: Generate, defaults: Sampling) -> Sampling:
+    """The model's own sampling settings, except where the request has others."""
+    names = ("steps", "guidance_scale", "residual_guidance_scale", "temperature")
+    wanted = {name: getattr(request, name) for name in names}
+    return replace(defaults, **{k: v for k, v in wanted.items() if v is not None})
+
+
+def count_parts(networks: Networks, sampling: Sampling, request: Generate) -> int:
+    """Loading and reading, one part per network pass, one per clip that is decoded."""
+    return 2 + sampling.steps + networks.card.num_quantizers - 1 + request.variations
+
+
+def write_npz(file: Path, motion: Motion, request: Generate, seed: int) -> None:
+    """Write to a neighbour first: `file` is complete or as it was before. Raises OSError."""
+    handle, part = tempfile.mkstemp(dir=file.parent, prefix=f".{file.stem}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            np.savez_compressed(
+                stream,
+                joints=motion.joints.astype(np.float32),
+                joints_rig=motion.joints_rig.astype(np.float32),
+                root=motion.pose.root.astype(np.float32),
+                rotations=motion.pose.rotations.astype(np.float32),
+                features=motion.features.astype(np.float32),
+                tokens=motion.tokens.astype(np.int32),
+                fps=np.array(FPS),
+                prompt=np.array(request.prompt),
+                seed=np.array(seed),
+                weights=np.array(request.weights),
+            )
+        os.chmod(part, 0o666 & ~_umask())
+        os.replace(part, file)
+    finally:
+        Path(part).unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

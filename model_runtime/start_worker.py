@@ -1,0 +1,18 @@
+"""Run by path, in Blender's own Python with `-I`: `start_worker.py --site DIR ... [--idle S]`.
+
+Isolated mode ignores PYTHONPATH and the user's packages, so the folders to import from come as
+arguments: first our own, last those of the extension's wheels.
+"""
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    arguments = sys.argv[1:]
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    while arguments[:1] == ["--site"]:
+        sys.path.append(arguments[1])
+        arguments = arguments[2:]
+    from model_runtime import worker
+
+    worker.main(arguments)

@@ -1,0 +1,127 @@
+"""A take: one Action and the request that made it, stored on it."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import bpy
+import numpy as np
+from bpy.types import Action, Object
+
+from ..contract.pose import Pose
+from ..errors import UserError
+from ..retarget.border import pose_to_blender, resample_pose
+from .actions import bind_action, new_channels
+from .fcurves import write_pose
+
+STORED_AS = "momask_take"  # custom property of the Action: JSON, so that it is only ever data
+MAX_NAME = 63  # bytes that an ID's name may have
+
+
+@dataclass(frozen=True, kw_only=True)
+class Take:
+    """What made a take, enough to make it again."""
+
+    prompt: str
+    seed: int = 0
+    num_keys: int
+    fps: float
+    first_frame: int
+    num_frames: int | None = None  # at 20 fps, as asked for; None: the model decided
+    settings: dict[str, Any] = field(default_factory=dict)  # model, steps, guidance, ...
+    character: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """Where on the timeline: `num_keys` None is as long as the motion is."""
+
+    first_frame: int
+    fps: float
+    num_keys: int | None = None
+
+    def keys_for(self, num_frames: int, model_fps: float) -> int:
+        return self.num_keys or max(1, round(num_frames / model_fps * self.fps))
+
+
+def read_pose(file: str) -> Pose:
+    """The pose (20 fps, model axes) in a worker's `.npz`. Raises UserError."""
+    try:
+        with np.load(file, allow_pickle=False) as motion:
+            return Pose(motion["root"].astype(float), motion["rotations"].astype(float))
+    except (OSError, KeyError, ValueError, EOFError) as error:
+        raise UserError(f"The motion that was made cannot be read ({error}). Try again.") from error
+
+
+def make_take(armature: Object, pose: Pose, take: Take) -> Action:
+    """A new Action with the pose's keys, one per frame; nothing plays it yet.
+
+    Pose at 20 fps in model axes. Blender may change the name: an Action of that name can be there.
+    """
+    action = bpy.data.actions.new(action_name(take.prompt))
+    action.use_fake_user = True  # takes that are not played stay in the file
+    resampled = pose_to_blender(resample_pose(pose, take.num_keys, take.fps))
+    write_pose(new_channels(action, armature), armature, resampled, take.first_frame)
+    action[STORED_AS] = json.dumps(asdict(take))
+    return action
+
+
+def play_take(armature: Object, action: Action) -> Action | None:
+    """Let the armature play it. -> the Action that it played before, if that is the user's own.
+
+    That one is given a fake user if nothing else keeps it. Raises UserError.
+    """
+    data = armature.animation_data
+    before = data.action if data else None
+    try:
+        bind_action(armature, action)
+    except (AttributeError, RuntimeError, TypeError) as error:
+        raise UserError(
+            f"'{armature.name}' cannot be given another Action: {error}. If it is linked, make a "
+            "library override of it first."
+        ) from error
+    if before is None or before == action or read_take(before) is not None:
+        return None
+    if before.users == 0 and before.library is None:
+        before.use_fake_user = True
+    return before
+
+
+def takes() -> list[Action]:
+    """All takes of the file."""
+    return [action for action in bpy.data.actions if STORED_AS in action]
+
+
+def read_take(action: Action) -> Take | None:
+    """None for an Action that is no take of ours, or whose note is damaged."""
+    stored = action.get(STORED_AS)
+    return _parsed(stored) if isinstance(stored, str) else None
+
+
+@lru_cache(maxsize=256)
+def _parsed(stored: str) -> Take | None:
+    try:
+        fields = json.loads(stored)
+        take = Take(**fields)
+        whole = all(
+            isinstance(value, kind)
+            for value, kind in (
+                *((take.prompt, str), (take.seed, int), (take.num_keys, int)),
+                *((take.fps, int | float), (take.settings, dict), (take.character, str)),
+                (take.num_frames, int | None),
+            )
+        )
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return take if whole else None
+
+
+def delete_take(action: Action) -> None:
+    """Characters that play it stop where they are."""
+    bpy.data.actions.remove(action)
+
+
+def action_name(prompt: str) -> str:
+    """The prompt in one line, cut to what Blender allows."""
+    return " ".join(prompt.split()).encode("utf-8")[:MAX_NAME].decode("utf-8", errors="ignore")

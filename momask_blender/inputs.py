@@ -1,0 +1,160 @@
+"""What the panel is set to -> a request, and where its result goes. Says what is missing."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.types import Context, Scene
+
+from .animation.takes import Span
+from .contract.messages import Generate, frames_for_seconds
+from .contract.skeleton import FPS, MAX_FRAMES, MAX_SECONDS
+from .errors import UserError
+from .placement import Placement
+from .refs import Ref
+from .rig.character import is_our_character
+from .settings import preferences
+from .worker_client import ROOT, package_folders
+
+SHIPPED_WEIGHTS = ROOT / "model_runtime" / "weights"
+CARD_FILE = "model.json"
+
+
+@dataclass(frozen=True)
+class Lack:
+    """Something that has to be put right before a motion can be made; `fix` is an operator."""
+
+    text: str
+    fix: str = ""
+
+
+def request_from(settings: Any, seed: int) -> Generate:
+    """Raises UserError that names the setting. Job number and file are the session's."""
+    wanted = preferences()
+    own = settings.own_settings
+    try:
+        return Generate(
+            prompt=settings.prompt,
+            out="",
+            num_frames=num_frames(settings),
+            seed=seed,
+            variations=settings.variations,
+            weights=model_name(wanted.model),
+            device=wanted.device,
+            steps=None if own else settings.steps,
+            guidance_scale=None if own else settings.guidance,
+            residual_guidance_scale=None if own else settings.residual_guidance,
+            temperature=None if own else settings.temperature,
+        )
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def model_name(name: str) -> str:
+    """A plain name, which is looked up in the known folders only. Raises UserError."""
+    if name != Path(name).name or "\\" in name:
+        raise UserError(
+            f"'{name}' is no name of a model. Choose one in the preferences.",
+            fix="momask.show_preferences",
+        )
+    return name
+
+
+def num_frames(settings: Any) -> int | None:
+    """At 20 fps, None where the model decides. Raises UserError, ValueError."""
+    if settings.length == "MODEL":
+        return None
+    if settings.length == "SECONDS":
+        return frames_for_seconds(settings.seconds)
+    scene = settings.id_data
+    first, last = range_of(scene, settings.length)
+    rate = frame_rate(scene)
+    seconds = (last - first + 1) / rate
+    if seconds > MAX_SECONDS + 0.5 / rate:
+        raise UserError(
+            f"Frames {first} to {last} are {seconds:.1f} seconds; a motion can have "
+            f"{MAX_SECONDS:g}. Shorten the range, or set the length in seconds."
+        )
+    return max(1, min(MAX_FRAMES, round(seconds * FPS)))
+
+
+def range_of(scene: Scene, length: str) -> tuple[int, int]:
+    """First and last frame. Raises UserError."""
+    if length == "SCENE":
+        return scene.frame_start, scene.frame_end
+    if not scene.use_preview_range:
+        raise UserError("The scene has no preview range. Set one in the timeline, with P.")
+    return scene.frame_preview_start, scene.frame_preview_end
+
+
+def frame_rate(scene: Scene) -> float:
+    return scene.render.fps / scene.render.fps_base
+
+
+def span_from(settings: Any) -> Span:
+    """Raises UserError."""
+    scene = settings.id_data
+    rate = frame_rate(scene)
+    if settings.length in ("SCENE", "PREVIEW"):
+        first, last = range_of(scene, settings.length)
+        return Span(first_frame=first, fps=rate, num_keys=last - first + 1)
+    first = scene.frame_current if settings.start == "CURRENT" else scene.frame_start
+    if settings.length == "MODEL":
+        return Span(first_frame=first, fps=rate)
+    return Span(first_frame=first, fps=rate, num_keys=max(1, round(settings.seconds * rate)))
+
+
+def placement_from(context: Context, settings: Any) -> Placement:
+    """Raises UserError when there is no character to put it on."""
+    scene = settings.id_data
+    target = None
+    if settings.target == "ACTIVE":
+        if lack := lack_of_target(context, settings):
+            raise UserError(lack.text, fix=lack.fix)
+        target = Ref.of(context.object)
+    return Placement(
+        scene=Ref.of(scene),
+        armature=target,
+        span=span_from(settings),
+        location=tuple(scene.cursor.location),
+    )
+
+
+def lack_of_target(context: Context, settings: Any) -> Lack | None:
+    if settings.target == "NEW" or is_our_character(context.object):
+        return None
+    if context.object is None:
+        return Lack("No character is selected", "momask.use_new_character")
+    return Lack(f"'{context.object.name}' is no MoMask character", "momask.use_new_character")
+
+
+def lack_of_length(settings: Any) -> Lack | None:
+    try:
+        num_frames(settings)
+    except (UserError, ValueError) as error:
+        return Lack(str(error))
+    return None
+
+
+def lack_of_runtime() -> Lack | None:
+    """Looks at folders: not for drawing."""
+    if not package_folders(["onnxruntime", "torch"]):
+        return Lack("The motion generator is missing: install the add-on again")
+    name = preferences().model
+    if name not in known_models():
+        return Lack(f"There is no model '{name}'", "momask.show_preferences")
+    return None
+
+
+def known_models() -> list[str]:
+    """Names of the shipped model and of those in the weights folder."""
+    folder = preferences().weights_folder
+    roots = [SHIPPED_WEIGHTS, *([Path(bpy.path.abspath(folder))] if folder else [])]
+    names: list[str] = []
+    for root in roots:
+        try:
+            names += sorted(card.parent.name for card in root.glob(f"*/{CARD_FILE}"))
+        except OSError:
+            continue  # a share that is offline offers no models
+    return names

@@ -1,0 +1,124 @@
+"""Where a motion goes, decided at the click, and putting it there when it has been made."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import bpy
+from bpy.types import Collection, Object, Scene
+
+from .animation.takes import Span, Take, make_take, play_take, read_pose
+from .contract.messages import Finished, Generate
+from .contract.skeleton import FPS
+from .errors import UserError
+from .refs import Ref
+from .rig.character import add_mannequin, build_armature
+
+CHARACTER = "Mannequin"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """Target and place in time. `armature` None is a new character at `location`."""
+
+    scene: Ref
+    span: Span
+    armature: Ref | None = None
+    location: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+
+@dataclass
+class Placed:
+    """What has been put into the file so far."""
+
+    armature: Ref | None = None
+    actions: list[str] = field(default_factory=list)
+    num_keys: int = 0
+    replaced: str = ""  # name of the user's own Action that the armature played before
+
+
+def place(finished: Finished, request: Generate, where: Placement) -> Iterator[Placed]:
+    """Put the takes onto the character in short steps, for a timer to take one at a time.
+
+    Between steps anything may be renamed, undone or deleted. The first variation plays at the end;
+    an error leaves the file as it was. Raises UserError.
+    """
+    placed = Placed()
+    try:
+        for _ in _character(where, placed):
+            yield placed
+        for file, seed in zip(finished.files, request.seeds(), strict=True):
+            _add_take(file, seed, finished, request, where, placed)
+            yield placed
+        armature = _armature(placed)
+        before = play_take(armature, bpy.data.actions[placed.actions[0]])
+        placed.replaced = before.name if before else ""
+        yield placed
+    except (ReferenceError, KeyError) as error:
+        raise UserError(
+            "The character or its new Action was removed while the motion was being applied. "
+            "Press Apply Again."
+        ) from error
+    except UserError:
+        _remove(placed)
+        raise
+
+
+def place_all(finished: Finished, request: Generate, where: Placement) -> Placed:
+    """The same without a pause. Raises UserError."""
+    placed = Placed()
+    for placed in place(finished, request, where):  # noqa: B007 - the last one is wanted
+        pass
+    return placed
+
+
+def _character(where: Placement, placed: Placed) -> Iterator[None]:
+    """The target; a new one is built bones first, as the mesh takes its own time."""
+    if where.armature is not None:
+        placed.armature = Ref.of(where.armature.resolve())
+        return
+    collection = _collection(where.scene.resolve())
+    armature = build_armature(CHARACTER, collection)
+    armature.location = where.location
+    placed.armature = Ref.of(armature)
+    yield
+    add_mannequin(_armature(placed), _collection(where.scene.resolve()))
+    yield
+
+
+def _collection(scene: Scene) -> Collection:
+    """The active collection where the scene is the one being looked at, else its root."""
+    context = bpy.context
+    is_open = context.scene == scene and context.collection is not None
+    return context.collection if is_open else scene.collection
+
+
+def _armature(placed: Placed) -> Object:
+    assert placed.armature is not None
+    return placed.armature.resolve()
+
+
+def _add_take(
+    file: str, seed: int, finished: Finished, request: Generate, where: Placement, placed: Placed
+) -> None:
+    pose = read_pose(file)
+    armature = _armature(placed)
+    placed.num_keys = where.span.keys_for(len(pose.root), FPS)
+    take = Take(
+        prompt=request.prompt,
+        seed=seed,
+        num_keys=placed.num_keys,
+        fps=where.span.fps,
+        first_frame=where.span.first_frame,
+        num_frames=request.num_frames,
+        settings=finished.settings | {"ran on": finished.runs_on},
+        character=armature.name,
+    )
+    placed.actions.append(make_take(armature, pose, take).name)
+
+
+def _remove(placed: Placed) -> None:
+    """Take back what was made before the error."""
+    for name in placed.actions:
+        if (action := bpy.data.actions.get(name)) is not None:
+            bpy.data.actions.remove(action)
+    placed.actions.clear()

@@ -1,0 +1,36 @@
+"""References to Blender data that outlive undo: names and session UIDs, never Python objects."""
+
+from dataclasses import dataclass
+
+import bpy
+from bpy.types import ID
+
+from .errors import UserError
+
+
+@dataclass(frozen=True)
+class Ref:
+    """An object or a scene, found again after it was renamed."""
+
+    blocks: str  # "objects" or "scenes"
+    name: str
+    uid: int
+
+    @classmethod
+    def of(cls, block: ID) -> "Ref":
+        blocks = "scenes" if isinstance(block, bpy.types.Scene) else "objects"
+        return cls(blocks, block.name, block.session_uid)
+
+    def find(self) -> ID | None:
+        blocks = getattr(bpy.data, self.blocks)
+        named = blocks.get(self.name)
+        if named is not None and named.session_uid == self.uid:
+            return named
+        return next((block for block in blocks if block.session_uid == self.uid), None)
+
+    def resolve(self) -> ID:
+        """Raises UserError when it was deleted."""
+        block = self.find()
+        if block is None:
+            raise UserError(f"'{self.name}' was deleted meanwhile.")
+        return block

@@ -1,0 +1,221 @@
+"""All RNA: what the animator sets, on the scene and in the preferences. Never run-time state."""
+
+import random
+from typing import Any
+
+import bpy
+from bpy.props import (
+    BoolProperty,
+    EnumProperty,
+    FloatProperty,
+    IntProperty,
+    PointerProperty,
+    StringProperty,
+)
+from bpy.types import AddonPreferences, Context, PropertyGroup, Scene
+
+from .contract.messages import MAX_SEED, MAX_VARIATIONS
+from .contract.skeleton import MAX_SECONDS
+
+ADDON_ID = __package__.rpartition(".")[0] or __package__  # Blender knows us by the outer package
+
+LENGTHS = (
+    ("SECONDS", "Seconds", "As long as you say; frames after that keep what they have"),
+    ("SCENE", "Scene Range", "Fill the scene's frame range, from its first frame"),
+    ("PREVIEW", "Preview Range", "Fill the preview range, from its first frame"),
+    ("MODEL", "As Needed", "The model decides how long the action takes, 2 to 9.8 seconds"),
+)
+TARGETS = (
+    (
+        "ACTIVE",
+        "Active Character",
+        "Onto the active character, as a new Action. The Action that it plays now stays in the "
+        "file, untouched",
+    ),
+    ("NEW", "New Character", "Onto a new character at the 3D cursor"),
+)
+STARTS = (
+    ("CURRENT", "Current Frame", "The motion begins at the current frame"),
+    ("SCENE", "Scene Start", "The motion begins at the first frame of the scene"),
+)
+DEVICES = (
+    ("auto", "Automatic", "CUDA where PyTorch with CUDA and a graphics card are there, else CPU"),
+    ("cpu", "CPU", "The processor, with the runtime that comes with the add-on"),
+    ("cuda", "CUDA", "An NVIDIA graphics card; needs PyTorch with CUDA"),
+)
+
+
+class MomaskSettings(PropertyGroup):
+    """The panel's inputs, stored with the scene."""
+
+    prompt: StringProperty(
+        name="Prompt",
+        description="What the person does, in English: 'a person walks forward'",
+        default="a person walks forward",
+        search=lambda _self, _context, edited: suggestions(edited),
+        search_options={"SUGGESTION"},
+    )
+    length: EnumProperty(
+        name="Length",
+        items=LENGTHS,
+        default="SECONDS",
+        description="How long the motion is. Existing keys are never changed: it goes into a new "
+        "Action",
+    )
+    seconds: FloatProperty(
+        name="Seconds",
+        default=4.0,
+        min=0.2,
+        max=MAX_SECONDS,
+        step=50,
+        precision=1,
+        subtype="TIME_ABSOLUTE",
+        description=f"Length of the motion, at most {MAX_SECONDS:g} seconds",
+    )
+    seed: IntProperty(
+        name="Seed",
+        default=0,
+        min=0,
+        max=MAX_SEED,
+        description="The same prompt, length, settings and seed give the same motion",
+    )
+    lock_seed: BoolProperty(
+        name="Lock Seed",
+        default=False,
+        description="Keep the seed. Unlocked, every motion gets a new one",
+    )
+    variations: IntProperty(
+        name="Variations",
+        default=1,
+        min=1,
+        max=MAX_VARIATIONS,
+        soft_max=8,
+        description="Takes to make at once, with this seed and the following ones. You can switch "
+        "between them under Takes",
+    )
+    target: EnumProperty(
+        name="Target", items=TARGETS, default="NEW", description="Which character moves"
+    )
+    start: EnumProperty(
+        name="Start", items=STARTS, default="CURRENT", description="Where the motion begins"
+    )
+    take_index: IntProperty(name="Take", options={"HIDDEN"})
+    own_settings: BoolProperty(
+        name="Model's Own Settings",
+        default=True,
+        description="Use the settings that the model was made with",
+    )
+    steps: IntProperty(
+        name="Steps",
+        default=10,
+        min=1,
+        max=100,
+        soft_max=30,
+        description="Passes in which the motion is filled in: fewer are faster and rougher",
+    )
+    guidance: FloatProperty(
+        name="Guidance",
+        default=4.0,
+        min=0.0,
+        max=20.0,
+        soft_max=8.0,
+        description="How strictly the body follows the words. High values are exact and stiff",
+    )
+    residual_guidance: FloatProperty(
+        name="Detail Guidance",
+        default=5.0,
+        min=0.0,
+        max=20.0,
+        soft_max=8.0,
+        description="How strictly the fine detail follows the words",
+    )
+    temperature: FloatProperty(
+        name="Temperature",
+        default=1.0,
+        min=0.05,
+        max=5.0,
+        soft_max=2.0,
+        description="Below 1 the most usual motion, above 1 more unusual ones",
+    )
+
+
+class MomaskPreferences(AddonPreferences):
+    """Kept with Blender, not with the file: a file from a stranger changes none of it."""
+
+    bl_idname = ADDON_ID
+
+    device: EnumProperty(
+        name="Device", items=DEVICES, default="auto", description="What the model runs on"
+    )
+    weights_folder: StringProperty(
+        name="Weights Folder",
+        subtype="DIR_PATH",
+        description="Folder with further models, one folder each. The starter model comes with the "
+        "add-on and needs none",
+        update=lambda _self, _context: look_again(),
+    )
+    model: StringProperty(
+        name="Model",
+        default="starter",
+        description="Name of the model to use: starter, or a folder in the weights folder",
+        update=lambda _self, _context: look_again(),
+    )
+    idle_minutes: FloatProperty(
+        name="Free Memory After",
+        default=5.0,
+        min=0.1,
+        max=240.0,
+        precision=1,
+        description="Minutes without a motion after which the model's memory is given back",
+    )
+
+    def draw(self, context: Context) -> None:
+        from .ui.preferences import draw_preferences
+
+        draw_preferences(self.layout, self)
+
+
+def settings_of(scene: Scene) -> MomaskSettings:
+    return scene.momask
+
+
+def preferences() -> Any:
+    """The add-on's preferences; the defaults where it was registered without being installed."""
+    addon = bpy.context.preferences.addons.get(ADDON_ID)
+    return addon.preferences if addon and addon.preferences else _DEFAULTS
+
+
+class _Defaults:
+    device, weights_folder, model, idle_minutes = "auto", "", "starter", 5.0
+
+
+_DEFAULTS = _Defaults()
+
+
+def new_seed() -> int:
+    return random.SystemRandom().randint(0, MAX_SEED)
+
+
+def look_again() -> None:
+    """After the preferences changed: another model may be there, or missing."""
+    from .session import session
+
+    session.get_ready()
+
+
+def suggestions(edited: str) -> list[str]:
+    from .session import session
+
+    words = edited.lower()
+    return [prompt for prompt in session.history.prompts if words in prompt.lower()]
+
+
+CLASSES = (MomaskSettings, MomaskPreferences)
+
+
+def attach() -> None:
+    Scene.momask = PointerProperty(type=MomaskSettings)
+
+
+def detach() -> None:
+    del Scene.momask

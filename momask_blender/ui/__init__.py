@@ -1,0 +1,1 @@
+"""Operators, panels, preferences: thin, they draw and call."""

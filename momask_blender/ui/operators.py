@@ -1,0 +1,344 @@
+"""Thin operators: read, call, report."""
+
+from typing import Any, ClassVar
+
+import bpy
+from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
+from bpy.types import Context, Event, Operator
+
+from ..animation.takes import Take, delete_take, play_take, read_take
+from ..contract.messages import MAX_SEED, MAX_VARIATIONS
+from ..contract.skeleton import FPS, MAX_SECONDS
+from ..errors import UserError
+from ..inputs import placement_from, request_from
+from ..rig.character import is_our_character
+from ..session import Report, session
+from ..settings import ADDON_ID, TARGETS, new_seed, preferences, settings_of
+from .report import error_report
+from .timer import keep_ticking, redraw
+
+
+def refuse(operator: Operator, error: UserError) -> set[str]:
+    """The panel keeps the error; scripts hear it as RuntimeError."""
+    session.error = Report(str(error), error.code, error.fix)
+    operator.report({"ERROR"}, str(error))
+    redraw()
+    return {"CANCELLED"}
+
+
+class MOMASK_OT_generate(Operator):
+    """Make a motion from the prompt, as a new Action. Keys that exist are not changed: the Action \
+that the character plays now stays in the file"""
+
+    bl_idname = "momask.generate"
+    bl_label = "Generate"
+    bl_options: ClassVar = {"REGISTER"}
+
+    prompt: StringProperty(name="Prompt", options={"SKIP_SAVE"})
+    seconds: FloatProperty(name="Seconds", max=MAX_SECONDS, options={"SKIP_SAVE"})
+    seed: IntProperty(name="Seed", min=0, max=MAX_SEED, options={"SKIP_SAVE"})
+    variations: IntProperty(name="Variations", min=1, max=MAX_VARIATIONS, options={"SKIP_SAVE"})
+    target: EnumProperty(name="Target", items=TARGETS, options={"SKIP_SAVE"})
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        if session.is_busy:
+            cls.poll_message_set("A motion is being made. Wait for it, or press Cancel")
+            return False
+        return context.scene is not None
+
+    def execute(self, context: Context) -> set[str]:
+        settings = settings_of(context.scene)
+        self._take_arguments(settings)
+        if not (settings.lock_seed or self.properties.is_property_set("seed")):
+            settings.seed = new_seed()
+        try:
+            request = request_from(settings, settings.seed)
+            session.start(request, placement_from(context, settings))
+            if bpy.app.background:
+                session.finish()
+        except UserError as error:
+            return refuse(self, error)
+        keep_ticking()
+        return {"FINISHED"}
+
+    def _take_arguments(self, settings: Any) -> None:
+        """What a script passes becomes what the panel shows."""
+        for name in ("prompt", "seconds", "seed", "variations", "target"):
+            if self.properties.is_property_set(name):
+                setattr(settings, name, getattr(self, name))
+        if self.properties.is_property_set("seconds"):
+            settings.length = "SECONDS"
+
+
+class MOMASK_OT_cancel(Operator):
+    """Stop making the motion. Nothing in the file has been changed yet"""
+
+    bl_idname = "momask.cancel"
+    bl_label = "Cancel"
+
+    @classmethod
+    def poll(cls, _context: Context) -> bool:
+        return session.is_running
+
+    def execute(self, _context: Context) -> set[str]:
+        session.cancel()
+        keep_ticking()
+        redraw()
+        return {"FINISHED"}
+
+
+class MOMASK_OT_apply_again(Operator):
+    """Put the last motion onto the target once more, as a new Action"""
+
+    bl_idname = "momask.apply_again"
+    bl_label = "Apply Again"
+
+    @classmethod
+    def poll(cls, _context: Context) -> bool:
+        return session.can_apply_again
+
+    def execute(self, context: Context) -> set[str]:
+        try:
+            session.apply_again(placement_from(context, settings_of(context.scene)))
+            if bpy.app.background:
+                session.finish()
+        except UserError as error:
+            return refuse(self, error)
+        keep_ticking()
+        return {"FINISHED"}
+
+
+class MOMASK_OT_unload(Operator):
+    """Give the memory of the loaded model back; the next motion takes a moment longer"""
+
+    bl_idname = "momask.unload"
+    bl_label = "Free Memory"
+
+    @classmethod
+    def poll(cls, _context: Context) -> bool:
+        return bool(session.runs_on) and not session.is_busy
+
+    def execute(self, _context: Context) -> set[str]:
+        try:
+            session.unload()
+            if bpy.app.background:
+                session.finish()
+        except UserError as error:
+            return refuse(self, error)
+        keep_ticking()
+        return {"FINISHED"}
+
+
+class MOMASK_OT_new_seed(Operator):
+    """Roll another seed: another take of the same prompt"""
+
+    bl_idname = "momask.new_seed"
+    bl_label = "New Seed"
+    bl_options: ClassVar = {"REGISTER", "UNDO"}
+
+    def execute(self, context: Context) -> set[str]:
+        settings_of(context.scene).seed = new_seed()
+        return {"FINISHED"}
+
+
+class MOMASK_OT_use_prompt(Operator):
+    """Put this prompt into the panel"""
+
+    bl_idname = "momask.use_prompt"
+    bl_label = "Use Prompt"
+    bl_options: ClassVar = {"REGISTER", "UNDO"}
+
+    prompt: StringProperty(name="Prompt")
+
+    def execute(self, context: Context) -> set[str]:
+        settings_of(context.scene).prompt = self.prompt
+        return {"FINISHED"}
+
+
+class MOMASK_OT_use_new_character(Operator):
+    """Put motions onto a new character at the 3D cursor"""
+
+    bl_idname = "momask.use_new_character"
+    bl_label = "Use a New Character"
+    bl_options: ClassVar = {"REGISTER", "UNDO"}
+
+    def execute(self, context: Context) -> set[str]:
+        settings_of(context.scene).target = "NEW"
+        return {"FINISHED"}
+
+
+class MOMASK_OT_copy_report(Operator):
+    """Copy the error with versions, settings and the generator's last lines, for a bug report"""
+
+    bl_idname = "momask.copy_report"
+    bl_label = "Copy Report"
+
+    def execute(self, context: Context) -> set[str]:
+        context.window_manager.clipboard = error_report(context)
+        self.report({"INFO"}, "The report is in the clipboard")
+        return {"FINISHED"}
+
+
+class MOMASK_OT_dismiss(Operator):
+    """Remove this message"""
+
+    bl_idname = "momask.dismiss"
+    bl_label = "Dismiss"
+
+    def execute(self, _context: Context) -> set[str]:
+        session.error, session.notice = None, None
+        redraw()
+        return {"FINISHED"}
+
+
+class MOMASK_OT_show_log(Operator):
+    """Write what the motion generator printed into a text block, 'MoMask log'"""
+
+    bl_idname = "momask.show_log"
+    bl_label = "Show Worker Log"
+
+    def execute(self, context: Context) -> set[str]:
+        name = "MoMask log"
+        text = bpy.data.texts.get(name) or bpy.data.texts.new(name)
+        text.from_string(error_report(context))
+        self.report({"INFO"}, f"See the text '{name}' in the Text Editor")
+        return {"FINISHED"}
+
+
+class MOMASK_OT_show_preferences(Operator):
+    """Open the add-on's preferences"""
+
+    bl_idname = "momask.show_preferences"
+    bl_label = "Preferences"
+
+    def execute(self, _context: Context) -> set[str]:
+        bpy.ops.preferences.addon_show(module=ADDON_ID)
+        return {"FINISHED"}
+
+
+class MOMASK_OT_use_model(Operator):
+    """Make motions with this model"""
+
+    bl_idname = "momask.use_model"
+    bl_label = "Use Model"
+
+    model: StringProperty(name="Model")
+
+    def execute(self, _context: Context) -> set[str]:
+        preferences().model = self.model
+        return {"FINISHED"}
+
+
+class TakeOperator:
+    """What operators on one take share: they name the Action."""
+
+    take: StringProperty(name="Take", description="Name of the Action")
+
+    def action(self) -> bpy.types.Action:
+        action = bpy.data.actions.get(self.take)
+        if action is None:
+            raise UserError(f"There is no take '{self.take}' any more.")
+        return action
+
+
+class MOMASK_OT_play_take(TakeOperator, Operator):
+    """Let the active character play this take. The Action that it plays now stays in the file"""
+
+    bl_idname = "momask.play_take"
+    bl_label = "Play Take"
+    bl_options: ClassVar = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        if not is_our_character(context.object):
+            cls.poll_message_set("Select a MoMask character first")
+            return False
+        return True
+
+    def execute(self, context: Context) -> set[str]:
+        try:
+            play_take(context.object, self.action())
+        except UserError as error:
+            return refuse(self, error)
+        return {"FINISHED"}
+
+
+class MOMASK_OT_delete_take(TakeOperator, Operator):
+    """Delete this take and its keys. Other Actions stay"""
+
+    bl_idname = "momask.delete_take"
+    bl_label = "Delete Take"
+    bl_options: ClassVar = {"REGISTER", "UNDO"}
+
+    def invoke(self, context: Context, event: Event) -> set[str]:
+        return context.window_manager.invoke_confirm(self, event)
+
+    def execute(self, _context: Context) -> set[str]:
+        try:
+            delete_take(self.action())
+        except UserError as error:
+            return refuse(self, error)
+        return {"FINISHED"}
+
+
+class MOMASK_OT_reuse_take(TakeOperator, Operator):
+    """Set the panel to what made this take: the same prompt, length, seed and settings"""
+
+    bl_idname = "momask.reuse_take"
+    bl_label = "Use Its Settings"
+    bl_options: ClassVar = {"REGISTER", "UNDO"}
+
+    def execute(self, context: Context) -> set[str]:
+        try:
+            take = read_take(self.action())
+        except UserError as error:
+            return refuse(self, error)
+        if take is None:
+            return refuse(self, UserError(f"'{self.take}' does not say how it was made."))
+        settings = settings_of(context.scene)
+        settings.prompt, settings.seed, settings.lock_seed = take.prompt, take.seed, True
+        settings.variations = 1
+        _set_length(settings, take)
+        _set_sampling(settings, take.settings)
+        return {"FINISHED"}
+
+
+def _set_length(settings: Any, take: Take) -> None:
+    settings.length = "MODEL" if take.num_frames is None else "SECONDS"
+    if take.num_frames is not None:
+        settings.seconds = take.num_frames / FPS
+
+
+def _set_sampling(settings: Any, used: dict[str, Any]) -> None:
+    """What a take notes may be anything: only numbers in the panel's own limits get through."""
+    names = {
+        "steps": "steps",
+        "guidance": "guidance_scale",
+        "residual_guidance": "residual_guidance_scale",
+        "temperature": "temperature",
+    }
+    found = {name: used.get(noted) for name, noted in names.items()}
+    settings.own_settings = not all(isinstance(value, int | float) for value in found.values())
+    if not settings.own_settings:
+        for name, value in found.items():
+            setattr(settings, name, value)
+
+
+CLASSES = (
+    MOMASK_OT_generate,
+    MOMASK_OT_cancel,
+    MOMASK_OT_apply_again,
+    MOMASK_OT_unload,
+    MOMASK_OT_new_seed,
+    MOMASK_OT_use_prompt,
+    MOMASK_OT_use_new_character,
+    MOMASK_OT_copy_report,
+    MOMASK_OT_dismiss,
+    MOMASK_OT_show_log,
+    MOMASK_OT_show_preferences,
+    MOMASK_OT_use_model,
+    MOMASK_OT_play_take,
+    MOMASK_OT_delete_take,
+    MOMASK_OT_reuse_take,
+)

@@ -1,0 +1,46 @@
+"""The one timer: moves the session on and redraws the panels when something changed."""
+
+import bpy
+
+from ..session import session
+
+
+def keep_ticking() -> None:
+    """Nothing runs in background mode: operators carry their job to its end themselves."""
+    if not bpy.app.background and not bpy.app.timers.is_registered(tick):
+        bpy.app.timers.register(tick, first_interval=0.0, persistent=True)
+
+
+def stop_ticking() -> None:
+    if bpy.app.timers.is_registered(tick):
+        bpy.app.timers.unregister(tick)
+
+
+def tick() -> float | None:
+    shown = _shown()
+    pause = session.tick()
+    if _shown() != shown:
+        redraw()
+    return pause
+
+
+def _shown() -> tuple[object, ...]:
+    """What panels draw of the session; the bar moves in steps that one can see."""
+    return (
+        session.is_busy,
+        session.phase,
+        round(session.share, 2),
+        session.error,
+        session.notice,
+        session.result,
+        session.runs_on,
+    )
+
+
+def redraw() -> None:
+    """The sidebars of all 3D Views; the viewports too, where keys have just been written."""
+    manager = bpy.context.window_manager
+    for window in manager.windows if manager else ():
+        for area in window.screen.areas:
+            if area.type == "VIEW_3D":
+                area.tag_redraw()
