@@ -11,7 +11,7 @@ import numpy as np
 from bpy.types import Object, Scene
 
 from .animation.actions import bind_action
-from .animation.export import export_fbx, save_blend
+from .animation.export import export_take, save_blend
 from .animation.fcurves import write_pose
 from .animation.preview import render_contact_sheet
 from .contract.messages import Finished, Generate, Message
@@ -69,7 +69,7 @@ def deliver(
     if delivery.file.suffix.lower() == ".blend":
         stage("Saving", lambda: save_blend(delivery.file))
     else:
-        stage("Exporting", lambda: export_fbx(armature, delivery.file))
+        stage("Exporting", lambda: export_take(armature, delivery.file))
     if delivery.preview:
         sheet = delivery.preview
         stage("Rendering", lambda: render_contact_sheet(scene, armature, prompt, sheet))

@@ -15,7 +15,7 @@ import numpy as np
 from bpy.types import Material, Object, Scene
 from mathutils import Euler, Matrix, Vector
 
-from .export import write_whole
+from .whole_files import write_whole
 
 COLUMNS, ROWS = 5, 2
 TILE_WIDTH, LEAST_TILE_HEIGHT = 2.3, 2.55  # metres in the picture plane
