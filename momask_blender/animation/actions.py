@@ -56,6 +56,7 @@ def clear_actions(block: ID) -> None:
     data.use_tweak_mode = False
     data.action = None
     for track in list(data.nla_tracks):
+        track.is_solo = False  # or Blender waits for the one that is gone
         data.nla_tracks.remove(track)
 
 

@@ -123,17 +123,17 @@ def test_blend_opens_with_the_motion(bpy, character, tmp_path):
 
 @contextmanager
 def full_disk() -> Iterator[None]:
-    """Writing more than 64 kB to any file fails, as on a full disk."""
+    """Writing more than 16 kB to any file fails, as on a full disk."""
     resource = pytest.importorskip("resource", reason="no resource limits on this system")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (65536, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16384, hard))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.parametrize("ending", ["fbx", "blend", "png"])
+@pytest.mark.parametrize("ending", ["fbx", "glb", "bvh", "blend", "png"])
 def test_a_full_disk_leaves_the_old_file(scene, character, tmp_path, monkeypatch, ending):
     from momask_blender.animation import export, preview
 
@@ -141,6 +141,8 @@ def test_a_full_disk_leaves_the_old_file(scene, character, tmp_path, monkeypatch
     file.write_text("old")
     write = {
         "fbx": lambda: export.export_take(character, file),
+        "glb": lambda: export.export_take(character, file),
+        "bvh": lambda: export.export_take(character, file),
         "blend": lambda: export.save_blend(file),
         "png": lambda: preview.render_contact_sheet(scene, character, "a wave", file),
     }
