@@ -72,7 +72,7 @@ def _generate(chosen: Namespace) -> int:
 def _generate_character(request: Generate, chosen: Namespace, show: "Terminal") -> dict[str, float]:
     with ends_on_interrupt(lambda: None):
         require_bpy()
-        from .animation.export import remove_unfinished
+        from .animation.whole_files import remove_unfinished
         from .generate import Delivery, deliver, request_pose
 
     delivery = Delivery(

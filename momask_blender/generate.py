@@ -9,7 +9,7 @@ from pathlib import Path
 import bpy
 from bpy.types import Object, Scene
 
-from .animation.export import export_fbx, save_blend
+from .animation.export import export_take, save_blend
 from .animation.preview import render_contact_sheet
 from .animation.takes import Take, make_take, play_take, read_pose
 from .contract.messages import Generate, Notice, Progress
@@ -64,7 +64,7 @@ def deliver(
     if delivery.file.suffix.lower() == ".blend":
         stage("Saving", lambda: save_blend(delivery.file))
     else:
-        stage("Exporting", lambda: export_fbx(armature, delivery.file))
+        stage("Exporting", lambda: export_take(armature, delivery.file))
     if delivery.preview:
         sheet = delivery.preview
         stage("Rendering", lambda: render_contact_sheet(scene, armature, prompt, sheet))

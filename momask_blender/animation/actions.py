@@ -4,11 +4,10 @@ Until 4.3 an Action holds its F-curves itself; since 4.4 they belong to a slot's
 for features, not version numbers.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import math
 from typing import Any
 
-from bpy.types import Action, Object
+from bpy.types import ID, Action, Object
 
 
 def bind_action(ob: Object, action: Action) -> Any:
@@ -51,29 +50,54 @@ def bound_channels(ob: Object) -> Any:
     return _channelbag(data.action, data.action_slot) if data.action_slot else None
 
 
-@contextmanager
-def as_only_strip(ob: Object) -> Iterator[None]:
-    """Meanwhile `ob` plays its Action as its one NLA strip: the FBX exporter names a take after
-    the strip, starts it at time zero and writes no other Action."""
-    data = ob.animation_data
-    action, slot = data.action, getattr(data, "action_slot", None)
-    were_muted = [(track, track.mute) for track in data.nla_tracks]
-    track = data.nla_tracks.new()
-    try:
-        for other, _ in were_muted:
-            other.mute = True
-        data.action = None
-        strip = track.strips.new(action.name, round(action.frame_range[0]), action)
-        if slot is not None:
-            strip.action_slot = slot
-        yield
-    finally:
+def playing(ob: Object) -> tuple[Action, Any]:
+    """The Action that `ob` plays and its slot, None before there were slots."""
+    return ob.animation_data.action, getattr(ob.animation_data, "action_slot", None)
+
+
+def key_range(channels: Any) -> tuple[int, int]:
+    """The whole frames around all keys; not the range somebody set by hand."""
+    ranges = [curve.range() for curve in channels.fcurves]
+    return math.floor(min(start for start, _ in ranges)), math.ceil(max(end for _, end in ranges))
+
+
+def clear_actions(block: ID) -> None:
+    """No Action and no NLA track plays on it any more; its drivers stay."""
+    data = block.animation_data
+    if data is None:
+        return
+    data.use_tweak_mode = False
+    data.action = None
+    for track in list(data.nla_tracks):
+        track.is_solo = False  # or Blender waits for the one that is gone
         data.nla_tracks.remove(track)
-        for other, was_muted in were_muted:
-            other.mute = was_muted
-        data.action = action
-        if slot is not None:
-            data.action_slot = slot
+
+
+def play_as_strip(
+    ob: Object, action: Action, slot: Any, frames: tuple[int, int], name: str
+) -> None:
+    """Make an Action all that `ob` plays, as an NLA strip: exporters name a take after it, start
+    it at time zero and write no other Action."""
+    clear_actions(ob)
+    track = (ob.animation_data or ob.animation_data_create()).nla_tracks.new()
+    track.name = name
+    strip = track.strips.new(name, frames[0], action)
+    if slot is not None:
+        strip.action_slot = slot
+    strip.action_frame_start, strip.action_frame_end = frames
+    strip.frame_end = max(frames[1], frames[0] + 1)
+
+
+def strip_channels(ob: Object) -> Any:
+    """What holds the `.fcurves` of the strip that `play_as_strip` made, in a copy of its Action."""
+    strip = ob.animation_data.nla_tracks[0].strips[0]
+    slot = getattr(strip, "action_slot", None)
+    identifier = slot.identifier if slot else None
+    strip.action = strip.action.copy()
+    if identifier is None:
+        return strip.action
+    strip.action_slot = strip.action.slots[identifier]
+    return _channelbag(strip.action, strip.action_slot)
 
 
 def ensure_group(channels: Any, name: str) -> Any:

@@ -1,44 +1,126 @@
-"""Write the scene's character to a file that is complete or not there at all."""
+"""One character and one take -> FBX, glTF, BVH. A whole scene -> .blend."""
 
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import addon_utils
 import bpy
 from bpy.types import Object
+from bpy_extras.io_utils import axis_conversion
 
 from ..errors import UserError
-from .actions import as_only_strip
+from .resize import scale_stage, turn_stage
+from .staging import Stage, staged
+from .whole_files import write_whole
 
-UNFINISHED = f".momask-{os.getpid()}-"  # how our folders of files in the making begin
+ENDINGS = (".fbx", ".glb", ".bvh")
+CENTIMETRE = 0.01  # metres
+
+FBX: dict[str, Any] = {
+    "use_selection": True,
+    "object_types": {"ARMATURE", "MESH"},
+    "apply_scale_options": "FBX_SCALE_ALL",  # the unit goes into the header: scale 1 on all nodes
+    "axis_forward": "-Z",  # Y up, as most programs have it
+    "axis_up": "Y",
+    "add_leaf_bones": False,  # engines list them as bones that nothing moves
+    "primary_bone_axis": "Y",  # the rig's own axes: a skeleton imported before still fits
+    "secondary_bone_axis": "X",
+    "bake_anim": True,
+    "bake_anim_use_all_bones": True,
+    "bake_anim_use_nla_strips": True,
+    "bake_anim_use_all_actions": False,
+    "bake_anim_simplify_factor": 0.0,  # the default smooths planted feet into sliding ones
+}
+PRESETS: dict[str, dict[str, Any]] = {
+    "GENERIC": {},
+    "UNITY": {
+        "use_armature_deform_only": True,  # controls would need bones in the avatar
+    },
+    "UNREAL": {
+        "axis_forward": "Y",  # Z up and front -Y: what its importer converts to, so no turn
+        "axis_up": "Z",
+        "use_armature_deform_only": True,
+        "mesh_smooth_type": "FACE",  # or it warns of missing smoothing groups
+    },
+}
 
 
-def export_fbx(armature: Object, file: Path) -> None:
-    """The character with its mesh and the Action it plays, at the scene's frame rate.
+def export_take(armature: Object, file: Path, preset: str = "GENERIC") -> None:
+    """Write `armature`, its meshes and the Action it plays now, and nothing else, by the ending of
+    `file`: .fbx (for the engine that `preset` names), .glb or .bvh (bones only).
 
-    The take has the Action's name and starts at time zero. Raises UserError.
+    The take has the Action's name and, in FBX and glTF, starts at time zero. Raises UserError.
     """
-    _select_only([armature, *armature.children])
+    writers: dict[str, Callable[[Stage, Path], object]] = {
+        ".fbx": lambda stage, part: _write_fbx(stage, part, preset),
+        ".glb": _write_glb,
+        ".bvh": _write_bvh,
+    }
+    ending = file.suffix.lower()
+    if ending not in writers:
+        raise UserError(f"'{file.name}' must end in {' or '.join(ENDINGS)}.")
+    with staged(armature) as stage:
+        write_whole(file, lambda part: writers[ending](stage, part))
 
-    def write(part: Path) -> None:
-        bpy.ops.export_scene.fbx(
-            filepath=str(part),
-            use_selection=True,
-            object_types={"ARMATURE", "MESH"},
-            apply_scale_options="FBX_SCALE_ALL",  # scale 1 in engines and on re-import
-            add_leaf_bones=False,
-            bake_anim=True,
-            bake_anim_use_all_bones=True,
-            bake_anim_use_nla_strips=True,
-            bake_anim_use_all_actions=False,
-            bake_anim_simplify_factor=0.0,  # the default smooths planted feet into sliding ones
-        )
 
-    with as_only_strip(armature):
-        write_whole(file, write)
+def _write_fbx(stage: Stage, part: Path, preset: str) -> None:
+    if preset == "UNREAL":
+        _prepare_for_unreal(stage)
+    bpy.ops.export_scene.fbx(filepath=str(part), **FBX | PRESETS[preset])
+
+
+def _prepare_for_unreal(stage: Stage) -> None:
+    """Unreal counts in centimetres, reads numbers as they are and makes the armature's node a bone,
+    unless it is called Armature: it becomes the root bone where the rig has none at its origin."""
+    units = stage.scene.unit_settings
+    scale_stage(stage, units.scale_length / CENTIMETRE)
+    units.scale_length = CENTIMETRE
+    roots = [bone for bone in stage.rig.data.bones if bone.parent is None]
+    has_root = len(roots) == 1 and roots[0].head_local.length < CENTIMETRE
+    stage.rig.name = "Armature" if has_root else "root"
+
+
+def _write_glb(stage: Stage, part: Path) -> None:
+    # Blender's exporter multiplies by fps_base where it should divide (4.2 to 5.2).
+    stage.scene.render.fps_base = 1.0 / stage.scene.render.fps_base
+    bpy.ops.export_scene.gltf(
+        filepath=str(part),
+        export_format="GLB",
+        use_selection=True,
+        use_active_scene=True,
+        export_animation_mode="NLA_TRACKS",  # one track: one animation, with its name
+        export_anim_slide_to_zero=True,
+        export_force_sampling=True,
+        export_optimize_animation_size=False,  # every frame stays
+        export_apply=not any(mesh.data.shape_keys for mesh in stage.meshes),
+    )
+
+
+def _write_bvh(stage: Stage, part: Path) -> None:
+    """Metres, Y up as BVH has it; Blender's exporter writes armature space as it is."""
+    if any(not path.startswith("pose.bones") for path in stage.paths):
+        raise RuntimeError("the take moves the armature object, and BVH has bones only; choose FBX")
+    turn_stage(stage, axis_conversion(to_forward="-Z", to_up="Y").to_4x4())
+    _, was_enabled = addon_utils.check("io_anim_bvh")
+    if not was_enabled and addon_utils.enable("io_anim_bvh", persistent=False) is None:
+        raise RuntimeError("Blender's BVH add-on is missing; choose FBX or glTF")
+    try:
+        bpy.ops.export_anim.bvh(filepath=str(part), frame_start=stage.first, frame_end=stage.last)
+    finally:
+        if not was_enabled:
+            addon_utils.disable("io_anim_bvh", default_set=False)
+    _join_names(part)
+
+
+def _join_names(file: Path) -> None:
+    """A BVH name ends at the first space."""
+    text = file.read_text(encoding="utf-8")
+    joined = re.sub(
+        r"(?m)^(\s*(?:ROOT|JOINT) )(.+)$", lambda m: m[1] + re.sub(r"\s+", "_", m[2]), text
+    )
+    file.write_text(joined, encoding="utf-8", newline="\n")
 
 
 def save_blend(file: Path) -> None:
@@ -52,35 +134,3 @@ def save_blend(file: Path) -> None:
                 raise OSError("the file is not complete; is the disk full?")
 
     write_whole(file, write)
-
-
-def _select_only(objects: list[Object]) -> None:
-    for ob in bpy.context.view_layer.objects:
-        ob.select_set(ob in objects)
-    bpy.context.view_layer.objects.active = objects[0]
-
-
-def write_whole(file: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` make the file elsewhere and put it in its place. Raises UserError."""
-    try:
-        with _neighbour(file) as part:
-            write(part)
-    except (RuntimeError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"Could not write {file}: {reason}") from error
-
-
-def remove_unfinished(files: list[Path]) -> None:
-    """Remove what this process was writing for `files` when it was told to end."""
-    for file in files:
-        for folder in file.parent.glob(f"{UNFINISHED}*"):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _neighbour(file: Path) -> Iterator[Path]:
-    """A new folder beside `file` to write into; what is there at the end takes its place."""
-    with tempfile.TemporaryDirectory(dir=file.parent, prefix=UNFINISHED) as folder:
-        part = Path(folder) / file.name
-        yield part
-        os.replace(part, file)

@@ -4,32 +4,34 @@ Copies of the evaluated mesh stand in a grid before an orthographic camera, in a
 that is removed afterwards. Cycles on the CPU: it needs neither a display nor a graphics card.
 """
 
-import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import bpy
 import numpy as np
-from bpy.types import Material, Object, Scene
+from bpy.types import Object, Scene
 from mathutils import Euler, Matrix, Vector
 
-from .export import write_whole
+from .studio import (
+    AZIMUTH,
+    INK,
+    TILT,
+    flat_material,
+    floor_material,
+    light,
+    place_figures,
+    render_still,
+    shortened,
+    use_cycles,
+)
+from .temporary import temporary_scene
+from .whole_files import write_whole
 
 COLUMNS, ROWS = 5, 2
 TILE_WIDTH, LEAST_TILE_HEIGHT = 2.3, 2.55  # metres in the picture plane
 PIXELS_PER_METRE = 150
 CAPTION_HEIGHT = 0.42
 SAMPLES = 24
-PNG_END = b"IEND"  # the last chunk of every PNG
-TILT, AZIMUTH = math.radians(78.0), math.radians(32.0)  # looking slightly down, from front left
-
-SQUARE = 0.5  # metres; the floor's pattern stays where it is, so travel shows
-
-Color = tuple[float, float, float, float]
-PAPER, INK = (0.93, 0.93, 0.92, 1.0), (0.05, 0.05, 0.06, 1.0)
-FLOOR = ((0.55, 0.56, 0.57, 1.0), (0.44, 0.46, 0.48, 1.0))
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def render_contact_sheet(scene: Scene, armature: Object, caption: str, file: Pat
     """Write a PNG of what `armature` plays in `scene`'s frame range. Raises UserError."""
     moments = _moments(scene, armature)
     tile_height = max(LEAST_TILE_HEIGHT, 0.85 + max(moment.top for moment in moments))
-    with _studio() as studio:
+    with temporary_scene("contact sheet") as studio:
         view = Euler((TILT, 0.0, AZIMUTH)).to_matrix()
         for tile, moment in enumerate(moments):
             corner = _tile_center(view, tile, tile_height)
@@ -54,9 +56,9 @@ def render_contact_sheet(scene: Scene, armature: Object, caption: str, file: Pat
             _place_floor(studio, corner, moment.root)
             _place_text(studio, view, moment.label, corner, -0.32, 0.15)
         caption_place = _caption_place(view, tile_height)
-        _place_text(studio, view, _shortened(caption), caption_place, 0.0, 0.22)
+        _place_text(studio, view, shortened(caption), caption_place, 0.0, 0.22)
         _place_camera(studio, view, tile_height)
-        _light(studio, view)
+        light(studio, view)
         write_whole(file, lambda part: _render(studio, part))
 
 
@@ -97,14 +99,9 @@ def _place_figure(
 ) -> None:
     """Copy the mesh as posed at the moment's frame; the root stands over the tile's centre."""
     scene.frame_set(moment.frame)
-    graph = bpy.context.evaluated_depsgraph_get()
-    for child in armature.children:
-        evaluated = child.evaluated_get(graph)
-        posed = bpy.data.meshes.new_from_object(evaluated, depsgraph=graph)
-        figure = bpy.data.objects.new("figure", posed)
-        flat = Vector((moment.root.x, moment.root.y, 0.0))
-        figure.matrix_world = Matrix.Translation(corner - flat) @ child.matrix_world
-        studio.collection.objects.link(figure)
+    flat = Vector((moment.root.x, moment.root.y, 0.0))
+    for figure in place_figures(studio, armature):
+        figure.matrix_world = Matrix.Translation(corner - flat) @ figure.matrix_world
 
 
 def _place_floor(studio: Scene, corner: Vector, root: Vector) -> None:
@@ -113,7 +110,7 @@ def _place_floor(studio: Scene, corner: Vector, root: Vector) -> None:
     turn = np.linspace(0.0, 2.0 * np.pi, 64, endpoint=False)
     rim = np.column_stack([0.95 * np.cos(turn), 0.95 * np.sin(turn), np.zeros(64)])
     mesh.from_pydata(rim.tolist(), [], [tuple(range(64))])
-    mesh.materials.append(_floor_material(root))
+    mesh.materials.append(floor_material(root))
     floor = bpy.data.objects.new("floor", mesh)
     floor.location = corner
     studio.collection.objects.link(floor)
@@ -125,42 +122,11 @@ def _place_text(
     curve = bpy.data.curves.new("text", "FONT")
     curve.body, curve.size = text, size
     curve.align_x = "LEFT" if raised == 0.0 else "CENTER"
-    curve.materials.append(_flat_material("ink", INK))
+    curve.materials.append(flat_material("ink", INK))
     label = bpy.data.objects.new("text", curve)
     nearer = view @ Vector((0.0, raised, 3.0))
     label.matrix_world = Matrix.Translation(place + nearer) @ view.to_4x4()
     studio.collection.objects.link(label)
-
-
-def _shortened(caption: str, limit: int = 90) -> str:
-    return caption if len(caption) <= limit else caption[: limit - 1].rstrip() + "…"
-
-
-def _flat_material(name: str, color: Color) -> Material:
-    material = bpy.data.materials.new(f"contact sheet {name}")
-    material.use_nodes = True
-    shader = next(n for n in material.node_tree.nodes if n.type == "BSDF_PRINCIPLED")
-    shader.inputs["Base Color"].default_value = color
-    shader.inputs["Roughness"].default_value = 0.9
-    return material
-
-
-def _floor_material(root: Vector) -> Material:
-    """Squares that belong to the scene's floor, seen around `root`."""
-    material = _flat_material("floor", FLOOR[0])
-    nodes, links = material.node_tree.nodes, material.node_tree.links
-    place, shift, checker = (
-        nodes.new(f"ShaderNode{kind}") for kind in ("TexCoord", "Mapping", "TexChecker")
-    )
-    shift.inputs["Location"].default_value = (root.x, root.y, SQUARE / 2)
-    checker.inputs["Scale"].default_value = 1.0 / SQUARE
-    for name, color in zip(("Color1", "Color2"), FLOOR, strict=True):
-        checker.inputs[name].default_value = color
-    links.new(place.outputs["Object"], shift.inputs["Vector"])
-    links.new(shift.outputs["Vector"], checker.inputs["Vector"])
-    shader = next(n for n in nodes if n.type == "BSDF_PRINCIPLED")
-    links.new(checker.outputs["Color"], shader.inputs["Base Color"])
-    return material
 
 
 def _place_camera(studio: Scene, view: Matrix, tile_height: float) -> None:
@@ -178,48 +144,6 @@ def _place_camera(studio: Scene, view: Matrix, tile_height: float) -> None:
     studio.render.resolution_percentage = 100
 
 
-def _light(studio: Scene, view: Matrix) -> None:
-    """A soft key light from the upper left and a bright room."""
-    sun = bpy.data.objects.new("sun", bpy.data.lights.new("sun", "SUN"))
-    sun.data.energy, sun.data.angle = 2.6, math.radians(8.0)
-    sun.matrix_world = (view @ Euler((-0.75, -0.55, 0.0)).to_matrix()).to_4x4()
-    studio.collection.objects.link(sun)
-    world = bpy.data.worlds.new("room")
-    world.use_nodes = True
-    background = next(n for n in world.node_tree.nodes if n.type == "BACKGROUND")
-    background.inputs["Color"].default_value = PAPER
-    background.inputs["Strength"].default_value = 0.75
-    studio.world = world
-
-
 def _render(studio: Scene, file: Path) -> None:
-    studio.render.engine = "CYCLES"
-    studio.cycles.device = "CPU"
-    studio.cycles.samples = SAMPLES
-    studio.cycles.use_denoising = False
-    studio.cycles.max_bounces = 2
-    studio.view_settings.view_transform = "Standard"
-    studio.render.image_settings.file_format = "PNG"
-    studio.render.filepath = str(file)
-    bpy.ops.render.render(write_still=True, scene=studio.name)
-    # Blender reports success on a full disk: the picture must have its end.
-    if not file.exists() or PNG_END not in file.read_bytes()[-12:]:
-        raise OSError("the picture is not complete; is the disk full?")
-
-
-@contextmanager
-def _studio() -> Iterator[Scene]:
-    """An empty scene; at the end it and everything made in it is gone again."""
-    kept = {
-        name: set(getattr(bpy.data, name))
-        for name in ("objects", "meshes", "curves", "cameras", "lights", "worlds", "materials")
-    }
-    studio = bpy.data.scenes.new("contact sheet")
-    try:
-        yield studio
-    finally:
-        bpy.data.scenes.remove(studio)
-        for name, before in kept.items():
-            blocks = getattr(bpy.data, name)
-            for block in set(blocks) - before:
-                blocks.remove(block)
+    use_cycles(studio, SAMPLES)
+    render_still(studio, file)

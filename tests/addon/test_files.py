@@ -19,11 +19,11 @@ NUM_KEYS = 48
 @pytest.fixture
 def imported(bpy, character, tmp_path):
     """The exported FBX, read into an empty scene."""
-    from momask_blender.animation.export import export_fbx
+    from momask_blender.animation.export import export_take
     from momask_blender.generate import new_scene
 
     file = tmp_path / "a walk é.fbx"
-    export_fbx(character, file)
+    export_take(character, file)
     assert [entry.name for entry in tmp_path.iterdir()] == [file.name], "nothing left behind"
     scene = new_scene(24.0)
     bpy.ops.import_scene.fbx(filepath=str(file))
@@ -55,10 +55,10 @@ def skin(bpy, scene, frame: int) -> np.ndarray:
 
 
 def test_fbx_skin_moves_as_ours_does(bpy, scene, character, tmp_path):
-    from momask_blender.animation.export import export_fbx
+    from momask_blender.animation.export import export_take
 
     ours = [skin(bpy, scene, frame) for frame in (1, 20, NUM_KEYS)]
-    export_fbx(character, tmp_path / "walk.fbx")
+    export_take(character, tmp_path / "walk.fbx")
     bpy.ops.wm.read_factory_settings(use_empty=True)
     bpy.ops.import_scene.fbx(filepath=str(tmp_path / "walk.fbx"))
     theirs = [skin(bpy, bpy.context.scene, frame) for frame in (1, 20, NUM_KEYS)]
@@ -66,12 +66,12 @@ def test_fbx_skin_moves_as_ours_does(bpy, scene, character, tmp_path):
 
 
 def test_the_character_plays_on_after_its_export(bpy, scene, character, tmp_path):
-    from momask_blender.animation.export import export_fbx
+    from momask_blender.animation.export import export_take
 
     data = character.animation_data
     other = data.nla_tracks.new()
     before = (data.action.name, skin(bpy, scene, 20))
-    export_fbx(character, tmp_path / "walk.fbx")
+    export_take(character, tmp_path / "walk.fbx")
     assert [track.mute for track in data.nla_tracks] == [False]
     assert data.nla_tracks[0] == other
     assert data.action.name == before[0]
@@ -95,7 +95,7 @@ def test_fbx_keeps_time_at_broadcast_rates(bpy, motion, tmp_path):
     """Read by Blender's newer importer: the older one takes 29.97 for 30 on its way in."""
     if "fbx_import" not in dir(bpy.ops.wm):
         pytest.skip("this Blender has no importer that knows broadcast rates")
-    from momask_blender.animation.export import export_fbx
+    from momask_blender.animation.export import export_take
     from momask_blender.generate import count_keys, new_scene, play
     from momask_blender.rig.character import build_character
 
@@ -103,7 +103,7 @@ def test_fbx_keeps_time_at_broadcast_rates(bpy, motion, tmp_path):
     armature = build_character("Mannequin", scene.collection)
     num_keys = count_keys(scene, motion, None)
     play(scene, armature, motion, num_keys, "walk")
-    export_fbx(armature, tmp_path / "walk.fbx")
+    export_take(armature, tmp_path / "walk.fbx")
     bpy.ops.wm.read_factory_settings(use_empty=True)
     bpy.ops.wm.fbx_import(filepath=str(tmp_path / "walk.fbx"))
     assert bpy.context.scene.render.fps_base == pytest.approx(1.001, abs=2e-6)
@@ -123,24 +123,26 @@ def test_blend_opens_with_the_motion(bpy, character, tmp_path):
 
 @contextmanager
 def full_disk() -> Iterator[None]:
-    """Writing more than 64 kB to any file fails, as on a full disk."""
+    """Writing more than 16 kB to any file fails, as on a full disk."""
     resource = pytest.importorskip("resource", reason="no resource limits on this system")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (65536, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16384, hard))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.parametrize("ending", ["fbx", "blend", "png"])
+@pytest.mark.parametrize("ending", ["fbx", "glb", "bvh", "blend", "png"])
 def test_a_full_disk_leaves_the_old_file(scene, character, tmp_path, monkeypatch, ending):
     from momask_blender.animation import export, preview
 
     file = tmp_path / f"walk.{ending}"
     file.write_text("old")
     write = {
-        "fbx": lambda: export.export_fbx(character, file),
+        "fbx": lambda: export.export_take(character, file),
+        "glb": lambda: export.export_take(character, file),
+        "bvh": lambda: export.export_take(character, file),
         "blend": lambda: export.save_blend(file),
         "png": lambda: preview.render_contact_sheet(scene, character, "a wave", file),
     }
