@@ -1,4 +1,4 @@
-"""`python -m model_runtime generate | prepare | train | evaluate`: motion without Blender."""
+"""`python -m model_runtime generate|prepare|train|graphs|evaluate`: motion without Blender."""
 
 import sys
 from argparse import Namespace
@@ -37,6 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
     prepare.add_argument("source", type=Path, help="folder of .bvh, .npy or .npz files")
     prepare.add_argument("--out", required=True, type=Path, help="new folder")
     prepare.add_argument("--captions", type=Path, help="csv with id,caption (default: ID.txt)")
+    graphs = commands.add_parser("graphs", help="add graphs for ONNX Runtime to a weights folder")
+    graphs.add_argument("folder", type=Path, help="folder with a model.json")
     add_evaluate_arguments(commands.add_parser("evaluate", help="measure a model on a data folder"))
     chosen = parser.parse_args(arguments)
     if chosen.command == "worker":
@@ -47,6 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _evaluate(chosen)
     if chosen.command == "prepare":
         return _prepare(chosen)
+    if chosen.command == "graphs":
+        return _graphs(chosen)
     return _generate(chosen)
 
 
@@ -82,6 +86,21 @@ def _evaluate(chosen: Namespace) -> int:
         run(chosen)
     except (ValueError, OSError) as error:
         return refuse(PROGRAM, str(error))
+    return 0
+
+
+def _graphs(chosen: Namespace) -> int:
+    try:
+        from model_runtime.training.graphs import write_graphs
+
+        write_graphs(chosen.folder)
+    except ImportError as error:
+        return refuse(
+            PROGRAM, f"Making graphs needs {error.name}: pip install 'momask-blender[train]'."
+        )
+    except (WeightsError, OSError) as error:
+        return refuse(PROGRAM, str(error))
+    print(f"Added the graphs to {chosen.folder}")
     return 0
 
 

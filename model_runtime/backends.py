@@ -1,17 +1,101 @@
-"""Placeholder until the embedded runtime is merged."""
+"""Which backend runs a model: ONNX Runtime on the CPU, or PyTorch where there is CUDA.
 
+PyTorch takes seconds to import, so what it could do here is found out without importing it.
+"""
+
+import ctypes
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
-from model_runtime.networks import WeightsError
+from model_runtime.networks import Networks
+from model_runtime.weights_folder import ModelCard, WeightsError, read_card
+
+DEVICES = ("auto", "cpu", "cuda")
 
 
 class DeviceError(WeightsError):
-    pass
+    """The wanted device, or what runs a model on it, is not there."""
 
 
-def open_networks(folder: Path, device: str = "auto"):
+def open_networks(folder: Path, device: str = "auto") -> Networks:
+    """The networks of a weights folder on the wanted device. Raises WeightsError, DeviceError.
+
+    "auto" takes CUDA where PyTorch can use it. The CPU is ONNX Runtime's, or PyTorch's where ONNX
+    Runtime or the folder's graphs are missing.
+    """
+    if device not in DEVICES:
+        raise WeightsError(f"device must be one of {', '.join(DEVICES)}, got {device}.")
+    if device != "cpu":
+        missing = missing_for_cuda()
+        if not missing:
+            return _on_torch(folder, "cuda")
+        if device == "cuda":
+            raise DeviceError(f"CUDA cannot be used: {missing}. Choose Automatic or CPU.")
+    card = read_card(folder)
+    if reason := _without_onnx(card):
+        if not is_installed("torch"):
+            raise DeviceError(reason)
+        return _on_torch(folder, "cpu")
+    from model_runtime.onnx_backend import OnnxNetworks
+
+    return OnnxNetworks(card)
+
+
+def is_installed(package: str) -> bool:
+    return find_spec(package) is not None
+
+
+def missing_for_cuda() -> str:
+    """What stands between PyTorch and CUDA here, in words; empty if nothing does."""
+    if not is_installed("torch"):
+        return "PyTorch is not installed"
+    if not _torch_has_cuda():
+        return "this PyTorch is built without CUDA"
+    if not _num_cuda_devices():
+        return "the NVIDIA driver shows no device"
+    return ""
+
+
+def _without_onnx(card: ModelCard) -> str:
+    """Why ONNX Runtime cannot run this model, in words for the user; empty if it can."""
+    if not is_installed("onnxruntime"):
+        return "ONNX Runtime is not installed, nor is PyTorch: pip install onnxruntime"
+    if not card.graphs:
+        return (
+            f"{card.folder} has no graphs for ONNX Runtime. Where PyTorch is installed, run: "
+            f"python -m model_runtime graphs {card.folder}"
+        )
+    return ""
+
+
+def _on_torch(folder: Path, device: str) -> Networks:
     from model_runtime.torch_backend import TorchNetworks
 
-    n = TorchNetworks.open(folder, device)
-    n.runs_on = "CPU (PyTorch)"
-    return n
+    return TorchNetworks.open(folder, device)
+
+
+def _torch_has_cuda() -> bool:
+    """Read from the version file that every PyTorch has, as text: `cuda` is None or a version."""
+    spec = find_spec("torch")
+    for place in (spec and spec.submodule_search_locations) or ():
+        try:
+            text = (Path(place) / "version.py").read_text(encoding="utf-8")
+        except OSError:
+            continue
+        lines = [line for line in text.splitlines() if line.startswith("cuda")]
+        return any("None" not in line.partition("=")[2] for line in lines)
+    return False
+
+
+def _num_cuda_devices() -> int:
+    """What the NVIDIA driver counts; 0 without a driver."""
+    name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    try:
+        driver = ctypes.CDLL(name)
+        count = ctypes.c_int(0)
+        if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
+            return 0
+    except (OSError, AttributeError):
+        return 0
+    return count.value

@@ -1,10 +1,6 @@
 """One request -> `.npz` files, with the model kept open for the next request."""
 
-import contextlib
-import ctypes
-import gc
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -81,11 +77,9 @@ class MotionMaker:
 
     def unload(self) -> None:
         """Give the model's memory back to the system."""
+        if self._networks is not None:
+            self._networks.close()
         self._networks, self._opened = None, None
-        gc.collect()
-        if sys.platform == "linux":
-            with contextlib.suppress(AttributeError, OSError):  # glibc only
-                ctypes.CDLL(None).malloc_trim(0)
 
     def make(self, request: Generate, send: Send, phases: Phases) -> Finished:
         """Write the request's files. Raises WeightsError, OSError or what `phases` raises."""

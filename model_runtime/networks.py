@@ -1,251 +1,57 @@
-"""A weights folder, its card, and what a backend offers to the pipeline.
+"""What every backend does alike: prompts, guidance, statistics, each clip at its own length."""
 
-`model.json` describes the folder: which file holds which network, its configuration and SHA-256,
-what it was trained on and under which terms. Files are hashed before they are opened.
-"""
-
-import hashlib
-import json
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
-from model_runtime.packing import Tensors, unpack
-from model_runtime.sampling import Sampling
+from model_runtime.nets.configs import (
+    Config,
+    LengthConfig,
+    NetworkConfig,
+    RvqConfig,
+    SentenceTowerConfig,
+    TransformerConfig,
+    build_config,
+)
+from model_runtime.sampling import ABSENT, MASK, guide
+from model_runtime.tokenizer import NUM_SIDE_WORDS, WordPiece, side_words
+from model_runtime.weights_folder import (
+    CARD_FILE,
+    SHIPPED_WEIGHTS,
+    ModelCard,
+    Part,
+    WeightsError,
+    file_part,
+    find_weights,
+    read_card,
+    read_statistics,
+    read_tensors,
+    read_verified,
+    write_folder,
+)
+
+__all__ = [
+    "CARD_FILE",
+    "SHIPPED_WEIGHTS",
+    "Configs",
+    "ModelCard",
+    "Networks",
+    "Part",
+    "Text",
+    "WeightsError",
+    "file_part",
+    "find_weights",
+    "read_card",
+    "read_statistics",
+    "read_tensors",
+    "write_folder",
+]
 
 Array = NDArray[np.floating]
 Tokens = NDArray[np.int64]
-Shapes = Mapping[str, tuple[int, ...]]  # of tensors, by name
-
-FORMAT = 1  # of model.json; a newer one is refused
-CARD_FILE = "model.json"
-SHIPPED_WEIGHTS = Path(__file__).with_name("weights")
-REQUIRED_PARTS = ("rvq", "base", "residual")
-NETWORK_PARTS = (*REQUIRED_PARTS, "length", "text")
-TEXT_KINDS = ("sentence",)
-
-
-class WeightsError(ValueError):
-    """A weights folder that cannot be used; the message says which file and what to do."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """One network, or the statistics, of a weights folder."""
-
-    file: str
-    sha256: str
-    config: dict[str, Any] = field(default_factory=dict)
-    vocabulary: "Part | None" = None  # of a text tower
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    folder: Path
-    name: str
-    licence: str
-    data: str
-    sampling: Sampling
-    statistics: Part  # mean (D,) and std (D,)
-    parts: dict[str, Part]  # by NETWORK_PARTS
-
-    @property
-    def num_quantizers(self) -> int:
-        return self.parts["rvq"].config.get("num_quantizers", 6)
-
-    def has(self, part: str) -> bool:
-        return part in self.parts
-
-
-def find_weights(name: str) -> Path:
-    """Folder of a model by name, shipped or in $MOMASK_WEIGHTS, or by path.
-
-    Raises WeightsError that lists the known names.
-    """
-    roots = [SHIPPED_WEIGHTS, *([Path(home)] if (home := os.environ.get("MOMASK_WEIGHTS")) else [])]
-    plain = name == Path(name).name
-    candidates = [root / name for root in roots] if plain else []
-    try:
-        for folder in [*candidates, Path(name)]:
-            if name and (folder / CARD_FILE).is_file():
-                return folder
-        if name and Path(name).is_dir():
-            raise WeightsError(f"{name} holds no {CARD_FILE}; it is not a weights folder.")
-    except OSError as error:  # longer than a file name can be, or no right to look
-        raise WeightsError(f"Cannot look for the model '{name[:80]}': {error.strerror}.") from error
-    known = sorted({card.parent.name for root in roots for card in root.glob(f"*/{CARD_FILE}")})
-    raise WeightsError(
-        f"There is no model '{name}'. Known models: {', '.join(known) or 'none'}; "
-        f"or give a folder that holds a {CARD_FILE}."
-    )
-
-
-def read_card(folder: Path) -> ModelCard:
-    """Raises WeightsError for a card that is damaged, too new, or names files elsewhere."""
-    file = folder / CARD_FILE
-    try:
-        fields = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise WeightsError(f"Cannot read {file}: {error}. Fetch the model again.") from error
-    version = fields.get("format") if isinstance(fields, dict) else None
-    if not isinstance(version, int) or version < 1:
-        raise WeightsError(f"{file} is not a model card. Fetch the model again.")
-    if version > FORMAT:
-        raise WeightsError(f"{file} needs a newer version of this software.")
-    try:
-        return _card(folder, fields)
-    except KeyError as error:
-        raise WeightsError(f"{file} has no entry {error}. Fetch the model again.") from error
-    except (AttributeError, TypeError, ValueError) as error:
-        if isinstance(error, WeightsError):
-            raise
-        raise WeightsError(f"{file} is damaged ({error}). Fetch the model again.") from error
-
-
-def _card(folder: Path, fields: dict[str, Any]) -> ModelCard:
-    text = fields.get("text")
-    if text and text["kind"] not in TEXT_KINDS:
-        raise WeightsError(
-            f"{folder / CARD_FILE} needs a newer version of this software: "
-            f"its text tower is of the kind '{text['kind']}'."
-        )
-    present = [name for name in NETWORK_PARTS if fields.get(name) or name in REQUIRED_PARTS]
-    return ModelCard(
-        folder=folder,
-        name=str(fields["name"]),
-        licence=str(fields["licence"]),
-        data=str(fields["data"]),
-        sampling=Sampling(**fields.get("sampling", {})),
-        statistics=_read_part(fields["statistics"], folder),
-        parts={name: _read_part(fields[name], folder) for name in present},
-    )
-
-
-def _read_part(fields: dict[str, Any], folder: Path) -> Part:
-    vocabulary = fields.get("vocabulary")
-    part = Part(
-        file=str(fields["file"]),
-        sha256=str(fields["sha256"]),
-        config=dict(fields.get("config", {})),
-        vocabulary=_read_part(vocabulary, folder) if vocabulary else None,
-    )
-    if not _is_inside(folder, part.file):
-        raise WeightsError(
-            f"{folder / CARD_FILE} points outside its folder ('{part.file}'); it is not used."
-        )
-    return part
-
-
-def _is_inside(folder: Path, name: str) -> bool:
-    """Whether `name` is a plain name that no link leads out of the folder."""
-    if Path(name).name != name or "\\" in name or "\0" in name:
-        return False
-    return Path(os.path.realpath(folder / name)).parent == Path(os.path.realpath(folder))
-
-
-def verified_file(folder: Path, part: Part) -> Path:
-    """The file of a part, after its hash was found right. Raises WeightsError."""
-    file = folder / part.file
-    try:
-        with file.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise WeightsError(
-            f"Cannot read {file}: {error.strerror}. Fetch or copy it again."
-        ) from error
-    if digest != part.sha256:
-        raise WeightsError(
-            f"{file} is damaged: its SHA-256 is not the one in {CARD_FILE}. Fetch or copy it again."
-        )
-    return file
-
-
-def read_tensors(folder: Path, part: Part) -> Tensors:
-    """Float32 tensors by name. Raises WeightsError."""
-    try:
-        return unpack(_load(folder, part))
-    except (KeyError, ValueError) as error:
-        if isinstance(error, WeightsError):
-            raise
-        raise WeightsError(
-            f"{folder / part.file} holds an 8-bit tensor without a fitting scale ({error})."
-        ) from error
-
-
-def read_statistics(card: ModelCard) -> tuple[Array, Array]:
-    """Mean and standard deviation of the features, (D,) float64 each. Raises WeightsError."""
-    file = card.folder / card.statistics.file
-    tensors = _load(card.folder, card.statistics)
-    shapes = {name: tensor.shape for name, tensor in tensors.items()}
-    num_features = card.parts["rvq"].config.get("num_features", 263)
-    if wrong := differences({"mean": (num_features,), "std": (num_features,)}, shapes):
-        raise WeightsError(f"{file} does not fit {CARD_FILE}: {wrong}.")
-    mean, std = (tensors[name].astype(np.float64) for name in ("mean", "std"))
-    if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0.0).all()):
-        raise WeightsError(f"{file} holds a mean or a deviation that is no usable number.")
-    return mean, std
-
-
-def _load(folder: Path, part: Part) -> Tensors:
-    """Tensors as stored, after the hash was found right."""
-    file = verified_file(folder, part)
-    try:
-        return load_file(file)
-    except (SafetensorError, KeyError, OSError) as error:
-        raise WeightsError(f"{file} is not a complete safetensors file ({error}).") from error
-
-
-def differences(expected: Shapes, found: Shapes) -> str:
-    """What is missing, unexpected or of another shape, in words; empty if nothing is."""
-    both = [name for name in expected if name in found]
-    wrong = [
-        f"{name} is {found[name]} instead of {expected[name]}"
-        for name in both
-        if tuple(found[name]) != tuple(expected[name])
-    ]
-    groups = {
-        "missing": [name for name in expected if name not in found],
-        "unexpected": [name for name in found if name not in expected],
-        "wrong shape": wrong,
-    }
-    return "; ".join(f"{title}: {_listed(names)}" for title, names in groups.items() if names)
-
-
-def _listed(names: list[str], most: int = 5) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
-
-
-def write_folder(
-    folder: Path, about: dict[str, Any], packed: dict[str, Tensors], configs: dict[str, Any]
-) -> None:
-    """Write one safetensors file per entry of `packed` ("statistics", "rvq", ...) and the card.
-
-    `about` holds name, licence, data and, if wanted, sampling and a ready "text" part. An old card
-    goes first, the new one comes last and by renaming: a folder with a card is complete.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / CARD_FILE).unlink(missing_ok=True)
-    card: dict[str, Any] = {"format": FORMAT} | about
-    for name, tensors in packed.items():
-        file = folder / f"{name}.safetensors"
-        save_file({key: np.ascontiguousarray(value) for key, value in tensors.items()}, file)
-        card[name] = file_part(file) | ({"config": configs[name]} if name in configs else {})
-    draft = folder / f"{CARD_FILE}.part"
-    draft.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-    os.replace(draft, folder / CARD_FILE)
-
-
-def file_part(file: Path) -> dict[str, Any]:
-    """The card's entry for a file."""
-    return {"file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
 
 
 @dataclass(frozen=True)
@@ -256,35 +62,177 @@ class Text:
     truncated: list[bool]
 
 
-class Networks(Protocol):
+@dataclass(frozen=True)
+class Configs:
+    """The configurations of a model's networks, from its card."""
+
+    rvq: RvqConfig
+    base: TransformerConfig
+    residual: TransformerConfig
+    length: LengthConfig | None
+    text: SentenceTowerConfig | None
+
+    @classmethod
+    def of(cls, card: ModelCard) -> "Configs":
+        """Raises WeightsError for one that cannot be used or does not fit the others."""
+        folder, parts = card.folder, card.parts
+        configs = cls(
+            read_config(RvqConfig, folder, parts["rvq"]),
+            read_config(TransformerConfig, folder, parts["base"]),
+            read_config(TransformerConfig, folder, parts["residual"]),
+            read_config(LengthConfig, folder, parts["length"]) if "length" in parts else None,
+            read_config(SentenceTowerConfig, folder, parts["text"]) if "text" in parts else None,
+        )
+        configs._check_fit(card)
+        return configs
+
+    def by_part(self) -> dict[str, NetworkConfig]:
+        return {name: config for name, config in vars(self).items() if config}
+
+    def _check_fit(self, card: ModelCard) -> None:
+        """Raises WeightsError where the networks disagree on what they pass to each other."""
+        texts = {self.base.text_size, self.residual.text_size}
+        texts |= {self.length.text_size} if self.length else set()
+        texts |= {self.text.width + NUM_SIDE_WORDS} if self.text else set()
+        sizes = {
+            "codes": {self.rvq.num_codes, self.base.num_codes, self.residual.num_codes},
+            "quantizers": {self.rvq.num_quantizers, self.residual.num_quantizers},
+            "numbers for a text": texts,
+        }
+        for what, values in sizes.items():
+            if len(values) > 1:
+                numbers = ", ".join(str(value) for value in sorted(values))
+                raise WeightsError(f"{card.folder}: networks of {numbers} {what} do not fit.")
+
+
+def read_config(kind: type[Config], folder: Path, part: Part) -> Config:
+    """A network's configuration as its card has it. Raises WeightsError."""
+    try:
+        return build_config(kind, part.config)
+    except (TypeError, ValueError) as error:
+        raise unusable(folder, part, error) from error
+
+
+def unusable(folder: Path, part: Part, error: Exception) -> WeightsError:
+    reason = " ".join(str(error).split())
+    return WeightsError(f"{folder}: the configuration of {part.file} cannot be used: {reason}")
+
+
+def read_tokenizer(folder: Path, tower: Part) -> WordPiece:
+    """The word pieces of a text tower. Raises WeightsError."""
+    if tower.vocabulary is None:
+        raise WeightsError(f"{folder} names no vocabulary for its text tower.")
+    return WordPiece(read_verified(folder, tower.vocabulary).decode("utf-8").splitlines())
+
+
+class Networks(ABC):
     """The networks of one model on one backend. Arrays are NumPy, float32 or int64.
 
     Each clip is run at its own length, its rows with and without text together: logits do not
-    depend on which other clips are asked for.
+    depend on which other clips are asked for. A backend supplies the runs below.
     """
 
-    card: ModelCard
+    runs_on: str  # in words, for a panel
 
-    def embed_text(self, prompts: list[str]) -> Text: ...
+    def __init__(self, card: ModelCard) -> None:
+        """Raises WeightsError for a folder that is damaged or incomplete."""
+        self.card, self.configs = card, Configs.of(card)
+        self.mean, self.std = read_statistics(card)
+        tower = card.parts.get("text")
+        self.tokenizer = read_tokenizer(card.folder, tower) if tower else None
+
+    @abstractmethod
+    def run_base(self, tokens: Tokens, texts: Array) -> Array:
+        """tokens (B, N), texts (B, E) or zeros for none -> logits (B, N, K)."""
+
+    @abstractmethod
+    def run_residual(self, tokens: Tokens, layer: int, texts: Array) -> Array:
+        """tokens (B, N, Q), of which layers below `layer` are read -> logits (B, N, K + 1)."""
+
+    @abstractmethod
+    def run_length(self, texts: Array) -> Array:
+        """texts (B, E) -> logits (B, classes)."""
+
+    @abstractmethod
+    def run_tower(self, pieces: Tokens) -> Array:
+        """Word pieces (B, L) -> sentence vectors (B, width)."""
+
+    @abstractmethod
+    def run_encoder(self, normed: Array) -> Tokens:
+        """normed (B, T, D) -> tokens (B, T // 4, Q)."""
+
+    @abstractmethod
+    def run_decoder(self, tokens: Tokens) -> Array:
+        """tokens (B, N, Q) -> normed (B, 4 N, D)."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give the memory back; the networks cannot be used any more."""
+
+    def embed_text(self, prompts: list[str]) -> Text:
+        """Sentence vector and side words of each prompt, read on its own. Raises WeightsError."""
+        if self.tokenizer is None:
+            raise WeightsError(f"The model '{self.card.name}' has no text tower.")
+        rows, truncated = [], []
+        for prompt in prompts:
+            pieces = self.tokenizer.encode(prompt)
+            sentence = self.run_tower(np.array([pieces.ids], dtype=np.int64))[0]
+            rows.append(np.concatenate([sentence, side_words(prompt)]))
+            truncated.append(pieces.truncated)
+        return Text(np.stack(rows).astype(np.float32), truncated)
 
     def predict_base(self, tokens: Tokens, text: Array, valid: NDArray, scale: float) -> Array:
         """tokens (B, N) with MASK, text (B, E), valid (B, N) -> guided logits (B, N, K)."""
-        ...
+        num_codes = self.configs.base.num_codes
+        logits = np.zeros((*valid.shape, num_codes), dtype=np.float32)
+        for clip, length in enumerate(valid.sum(axis=1)):
+            own, texts = tokens[clip, :length], _text_rows(text[clip], scale)
+            ids = np.where(own == MASK, num_codes, own)  # MASK comes after the codes
+            logits[clip, :length] = _guided(self.run_base(_repeat(ids, texts), texts), scale)
+        return logits
 
     def predict_residual(
         self, tokens: Tokens, layer: int, text: Array, valid: NDArray, scale: float
     ) -> Array:
         """tokens (B, N, Q), of which layers below `layer` are read -> (B, N, K + 1)."""
-        ...
+        num_codes = self.configs.residual.num_codes
+        logits = np.zeros((*valid.shape, num_codes + 1), dtype=np.float32)
+        for clip, length in enumerate(valid.sum(axis=1)):
+            own, texts = tokens[clip, :length], _text_rows(text[clip], scale)
+            ids = np.where(own == ABSENT, num_codes, own)  # PAD comes after the codes
+            result = self.run_residual(_repeat(ids, texts), layer, texts)
+            logits[clip, :length] = _guided(result, scale)
+        return logits
 
     def length_logits(self, text: Array) -> Array:
         """text (B, E) -> (B, classes), class = number of tokens. Raises WeightsError."""
-        ...
+        if not self.configs.length:
+            raise WeightsError(
+                f"The model '{self.card.name}' cannot choose a length. Give one in seconds."
+            )
+        return np.concatenate([self.run_length(row[None]) for row in text])
 
     def encode(self, features: Array) -> Tokens:
         """Physical features (T, D) -> (T // 4, Q)."""
-        ...
+        normed = ((features - self.mean) / self.std).astype(np.float32)
+        return self.run_encoder(normed[None])[0]
 
     def decode(self, tokens: Tokens) -> Array:
         """(N, Q) -> physical features (4 N, D) float64."""
-        ...
+        normed = self.run_decoder(tokens[None].astype(np.int64))[0]
+        return normed.astype(np.float64) * self.std + self.mean
+
+
+def _text_rows(text: Array, scale: float) -> Array:
+    """The text and, unless guidance does not need it, the empty condition. (E,) -> (1|2, E)."""
+    rows = {0.0: [np.zeros_like(text)], 1.0: [text]}.get(scale, [text, np.zeros_like(text)])
+    return np.stack(rows).astype(np.float32)
+
+
+def _repeat(ids: Tokens, texts: Array) -> Tokens:
+    """The same tokens for every row of texts."""
+    return np.repeat(ids[None].astype(np.int64), len(texts), axis=0)
+
+
+def _guided(rows: Array, scale: float) -> Array:
+    return rows[0] if len(rows) == 1 else guide(rows[0], rows[1], scale)

@@ -8,29 +8,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from model_runtime.nets.rvq import Rvq, RvqConfig
-from model_runtime.nets.text import SentenceTower, SentenceTowerConfig
-from model_runtime.nets.transformer import (
-    LengthConfig,
-    LengthEstimator,
-    MaskedTransformer,
-    ResidualTransformer,
-    TransformerConfig,
-)
-from model_runtime.networks import (
+from model_runtime.nets.configs import NetworkConfig, SentenceTowerConfig
+from model_runtime.nets.rvq import Rvq
+from model_runtime.nets.text import SentenceTower
+from model_runtime.nets.transformer import LengthEstimator, MaskedTransformer, ResidualTransformer
+from model_runtime.networks import Networks, read_config, read_tokenizer, unusable
+from model_runtime.packing import Tensors
+from model_runtime.tokenizer import NUM_SIDE_WORDS, WordPiece, side_words
+from model_runtime.weights_folder import (
     ModelCard,
     Part,
-    Text,
     WeightsError,
     differences,
     read_card,
-    read_statistics,
     read_tensors,
-    verified_file,
 )
-from model_runtime.packing import Tensors
-from model_runtime.sampling import ABSENT, MASK, guide
-from model_runtime.tokenizer import NUM_SIDE_WORDS, WordPiece, side_words
 
 Array = NDArray[np.floating]
 Tokens = NDArray[np.int64]
@@ -56,18 +48,27 @@ def load_network(network: nn.Module, tensors: Tensors, file: Path) -> Any:
     return network.eval().requires_grad_(False)
 
 
+def load_part(kind: type, config: NetworkConfig, folder: Path, part: Part) -> Any:
+    """One network of a weights folder, filled. Raises WeightsError."""
+    try:
+        network = kind(config)
+    except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+        raise unusable(folder, part, error) from error
+    return load_network(network, read_tensors(folder, part), folder / part.file)
+
+
 class TextEncoder:
-    """Prompts -> sentence vector and side words, each prompt on its own."""
+    """Captions as training and the evaluator read them, many at once or word by word."""
 
     def __init__(self, tower: SentenceTower, tokenizer: WordPiece, device: torch.device) -> None:
-        self._tower = tower.to(device)
+        self.tower = tower.to(device)
         self._tokenizer = tokenizer
         self._device = device
 
     @property
     def width(self) -> int:
         """How many numbers stand for a word."""
-        return self._tower.config.width
+        return self.tower.config.width
 
     @property
     def size(self) -> int:
@@ -76,23 +77,12 @@ class TextEncoder:
 
     @classmethod
     def open(cls, folder: Path, part: Part, device: torch.device) -> "TextEncoder":
-        if part.vocabulary is None:
-            raise WeightsError(f"{folder} names no vocabulary for its text tower.")
-        tokenizer = WordPiece.read(verified_file(folder, part.vocabulary))
-        tower = build(SentenceTower, SentenceTowerConfig, part, folder)
-        file = folder / part.file
-        return cls(load_network(tower, read_tensors(folder, part), file), tokenizer, device)
-
-    @torch.inference_mode()
-    def embed(self, prompts: list[str]) -> Text:
-        rows, truncated = [], []
-        for prompt in prompts:
-            pieces = self._tokenizer.encode(prompt)
-            ids = torch.tensor([pieces.ids], device=self._device)
-            sentence = self._tower(ids, torch.ones_like(ids, dtype=torch.bool))[0]
-            rows.append(np.concatenate([sentence.cpu().numpy(), side_words(prompt)]))
-            truncated.append(pieces.truncated)
-        return Text(np.stack(rows).astype(np.float32), truncated)
+        """Raises WeightsError."""
+        tokenizer = read_tokenizer(folder, part)
+        tower = load_part(
+            SentenceTower, read_config(SentenceTowerConfig, folder, part), folder, part
+        )
+        return cls(tower, tokenizer, device)
 
     @torch.inference_mode()
     def words(self, prompts: list[str]) -> list[Array]:
@@ -100,13 +90,12 @@ class TextEncoder:
         rows = []
         for prompt in prompts:
             ids = torch.tensor([self._tokenizer.encode(prompt).ids], device=self._device)
-            valid = torch.ones_like(ids, dtype=torch.bool)
-            rows.append(self._tower.words(ids, valid)[0].cpu().numpy())
+            rows.append(self.tower.words(ids)[0].cpu().numpy())
         return rows
 
     @torch.inference_mode()
     def embed_corpus(self, prompts: list[str]) -> Array:
-        """As `embed`, in batches of equal length, for training: (B, E), right up to rounding."""
+        """As `Networks.embed_text` up to rounding, in batches of equal length: (B, E)."""
         pieces = [self._tokenizer.encode(prompt).ids for prompt in prompts]
         vectors = np.empty((len(prompts), self.size), dtype=np.float32)
         vectors[:, -NUM_SIDE_WORDS:] = [side_words(prompt) for prompt in prompts]
@@ -116,34 +105,31 @@ class TextEncoder:
             for start in range(0, len(rows), CORPUS_BATCH):
                 batch = rows[start : start + CORPUS_BATCH]
                 ids = torch.tensor([pieces[row] for row in batch], device=self._device)
-                sentences = self._tower(ids, torch.ones_like(ids, dtype=torch.bool))
-                vectors[batch, :-NUM_SIDE_WORDS] = sentences.cpu().numpy()
+                vectors[batch, :-NUM_SIDE_WORDS] = self.tower(ids).cpu().numpy()
         return vectors
 
 
-class TorchNetworks:
-    """All networks of one weights folder; see `networks.Networks`."""
+class TorchNetworks(Networks):
+    """The runs of all networks of one weights folder on PyTorch."""
 
     def __init__(self, card: ModelCard, device: torch.device) -> None:
-        folder, parts = card.folder, card.parts
-        self.card, self.device = card, device
+        super().__init__(card)
+        self.device = device
+        version = torch.__version__.partition("+")[0]
+        where = f"CUDA ({torch.cuda.get_device_name()}, " if device.type == "cuda" else "CPU ("
+        self.runs_on = f"{where}PyTorch {version})"
+        configs = self.configs.by_part()
 
-        def load(kind: type, config: type, name: str) -> Any:
-            network = build(kind, config, parts[name], folder)
-            tensors = read_tensors(folder, parts[name])
-            return load_network(network, tensors, folder / parts[name].file).to(device)
+        def load(kind: type, name: str) -> Any:
+            if name not in configs:
+                return None
+            return load_part(kind, configs[name], card.folder, card.parts[name]).to(device)
 
-        self.rvq: Rvq = load(Rvq, RvqConfig, "rvq")
-        self.base: MaskedTransformer = load(MaskedTransformer, TransformerConfig, "base")
-        self.residual: ResidualTransformer = load(
-            ResidualTransformer, TransformerConfig, "residual"
-        )
-        self.length: LengthEstimator | None = (
-            load(LengthEstimator, LengthConfig, "length") if card.has("length") else None
-        )
-        self.text = TextEncoder.open(folder, parts["text"], device) if card.has("text") else None
-        self.mean, self.std = read_statistics(card)
-        self._check_fit()
+        self.rvq: Rvq = load(Rvq, "rvq")
+        self.base: MaskedTransformer = load(MaskedTransformer, "base")
+        self.residual: ResidualTransformer = load(ResidualTransformer, "residual")
+        self.length: LengthEstimator = load(LengthEstimator, "length")  # or None, as in the card
+        self.tower: SentenceTower = load(SentenceTower, "text")
 
     @classmethod
     def open(cls, folder: Path, device: str = "auto") -> "TorchNetworks":
@@ -153,97 +139,36 @@ class TorchNetworks:
         torch.backends.cudnn.allow_tf32 = False
         return cls(read_card(folder), choose_device(device))
 
-    def embed_text(self, prompts: list[str]) -> Text:
-        if self.text is None:
-            raise WeightsError(f"The model '{self.card.name}' has no text tower.")
-        return self.text.embed(prompts)
+    @torch.inference_mode()
+    def run_base(self, tokens: Tokens, texts: Array) -> Array:
+        return self.base(self._tensor(tokens), self._tensor(texts)).cpu().numpy()
 
     @torch.inference_mode()
-    def predict_base(self, tokens: Tokens, text: Array, valid: NDArray, scale: float) -> Array:
-        logits = np.zeros((*tokens.shape, self.base.config.num_codes), dtype=np.float32)
-        for clip, length in enumerate(valid.sum(axis=1)):
-            own = tokens[clip, :length]
-            ids = self._tensor(np.where(own == MASK, self.base.mask, own))
-            texts = self._text_rows(text[clip], scale)
-            rows = ids.expand(len(texts), -1)
-            logits[clip, :length] = _guided(self.base(rows, texts, _all_valid(rows)), scale)
-        return logits
+    def run_residual(self, tokens: Tokens, layer: int, texts: Array) -> Array:
+        q = torch.full((len(texts),), layer, device=self.device)
+        return self.residual(self._tensor(tokens), q, self._tensor(texts)).cpu().numpy()
 
     @torch.inference_mode()
-    def predict_residual(
-        self, tokens: Tokens, layer: int, text: Array, valid: NDArray, scale: float
-    ) -> Array:
-        logits = np.zeros((*valid.shape, self.residual.config.num_codes + 1), dtype=np.float32)
-        for clip, length in enumerate(valid.sum(axis=1)):
-            own = tokens[clip, :length]
-            ids = self._tensor(np.where(own == ABSENT, self.residual.pad, own))
-            texts = self._text_rows(text[clip], scale)
-            rows = ids.expand(len(texts), -1, -1)
-            q = torch.full((len(texts),), layer, device=self.device)
-            result = self.residual(rows, q, texts, _all_valid(rows[..., 0]))
-            logits[clip, :length] = _guided(result, scale)
-        return logits
+    def run_length(self, texts: Array) -> Array:
+        return self.length(self._tensor(texts)).cpu().numpy()
 
     @torch.inference_mode()
-    def length_logits(self, text: Array) -> Array:
-        if self.length is None:
-            raise WeightsError(
-                f"The model '{self.card.name}' cannot choose a length. Give one in seconds."
-            )
-        return np.concatenate([self.length(self._tensor(row[None])).cpu().numpy() for row in text])
+    def run_tower(self, pieces: Tokens) -> Array:
+        return self.tower(self._tensor(pieces)).cpu().numpy()
 
     @torch.inference_mode()
-    def encode(self, features: Array) -> Tokens:
-        normed = self._tensor(((features - self.mean) / self.std).astype(np.float32)[None])
-        return self.rvq.encode(normed)[0].cpu().numpy()
+    def run_encoder(self, normed: Array) -> Tokens:
+        return self.rvq.encode(self._tensor(normed)).cpu().numpy()
 
     @torch.inference_mode()
-    def decode(self, tokens: Tokens) -> Array:
-        normed = self.rvq.decode(self._tensor(tokens[None]))[0].cpu().numpy()
-        return normed.astype(np.float64) * self.std + self.mean
+    def run_decoder(self, tokens: Tokens) -> Array:
+        return self.rvq.decode(self._tensor(tokens)).cpu().numpy()
 
-    def _check_fit(self) -> None:
-        """Raises WeightsError where the networks disagree on what they pass to each other."""
-        rvq, base, residual = self.rvq.config, self.base.config, self.residual.config
-        texts = {base.text_size, residual.text_size}
-        texts |= {self.length.config.text_size} if self.length else set()
-        texts |= {self.text.size} if self.text else set()
-        sizes = {
-            "codes": {rvq.num_codes, base.num_codes, residual.num_codes},
-            "quantizers": {rvq.num_quantizers, residual.num_quantizers},
-            "numbers for a text": texts,
-        }
-        for what, values in sizes.items():
-            if len(values) > 1:
-                numbers = ", ".join(str(value) for value in sorted(values))
-                raise WeightsError(f"{self.card.folder}: networks of {numbers} {what} do not fit.")
+    def close(self) -> None:
+        del self.rvq, self.base, self.residual, self.length, self.tower
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def _tensor(self, array: NDArray) -> Tensor:
         # A copy: PyTorch aligns its own memory, and how data lies can choose another kernel.
         return torch.tensor(array, device=self.device)
-
-    def _text_rows(self, text: Array, scale: float) -> Tensor:
-        """The text and, unless guidance does not need it, the empty condition. (E,) -> (1|2, E)."""
-        rows = {0.0: [np.zeros_like(text)], 1.0: [text]}.get(scale, [text, np.zeros_like(text)])
-        return self._tensor(np.stack(rows))
-
-
-def _guided(logits: Tensor, scale: float) -> Array:
-    rows = logits.cpu().numpy()
-    return rows[0] if len(rows) == 1 else guide(rows[0], rows[1], scale)
-
-
-def _all_valid(rows: Tensor) -> Tensor:
-    return torch.ones_like(rows, dtype=torch.bool)
-
-
-def build(kind: type, config: type, part: Part, folder: Path) -> Any:
-    """A network from the configuration in its card. Raises WeightsError."""
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in part.config.items()}
-    try:
-        return kind(config(**values))
-    except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise WeightsError(
-            f"{folder}: the configuration of {part.file} cannot be used: {reason}"
-        ) from error

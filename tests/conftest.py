@@ -82,21 +82,23 @@ def published(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Callabl
 @pytest.fixture(scope="session")
 def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A complete weights folder of tiny networks with random weights. Copy it to change it."""
-    from model_runtime.networks import write_folder
+    from model_runtime.training.graphs import write_graphs
+    from model_runtime.weights_folder import write_folder
 
     folder = tmp_path_factory.mktemp("weights") / "tiny"
     folder.mkdir()
     packed = {name: _random_tensors(name, config) for name, config in TINY_CONFIGS.items()}
     packed["statistics"] = {"mean": np.zeros(263, np.float32), "std": np.ones(263, np.float32)}
     about = {"name": "tiny", "licence": "none", "data": "none", "text": _write_text_tower(folder)}
-    write_folder(folder, about, packed, TINY_CONFIGS)
+    write_folder(folder, about, packed, TINY_CONFIGS, {})
+    write_graphs(folder)
     return folder
 
 
 def _write_text_tower(folder: Path) -> dict[str, Any]:
     from safetensors.numpy import save_file
 
-    from model_runtime.networks import file_part
+    from model_runtime.weights_folder import file_part
 
     vocabulary, weights = folder / "vocabulary.txt", folder / "text.safetensors"
     vocabulary.write_text("\n".join(TINY_VOCABULARY) + "\n", encoding="utf-8")
@@ -108,14 +110,14 @@ def _write_text_tower(folder: Path) -> dict[str, Any]:
 def _random_tensors(name: str, config: dict[str, Any]) -> dict[str, np.ndarray]:
     import torch
 
-    from model_runtime.nets import rvq, text, transformer
+    from model_runtime.nets import configs, rvq, text, transformer
 
     kind, config_kind = {
-        "rvq": (rvq.Rvq, rvq.RvqConfig),
-        "base": (transformer.MaskedTransformer, transformer.TransformerConfig),
-        "residual": (transformer.ResidualTransformer, transformer.TransformerConfig),
-        "length": (transformer.LengthEstimator, transformer.LengthConfig),
-        "text": (text.SentenceTower, text.SentenceTowerConfig),
+        "rvq": (rvq.Rvq, configs.RvqConfig),
+        "base": (transformer.MaskedTransformer, configs.TransformerConfig),
+        "residual": (transformer.ResidualTransformer, configs.TransformerConfig),
+        "length": (transformer.LengthEstimator, configs.LengthConfig),
+        "text": (text.SentenceTower, configs.SentenceTowerConfig),
     }[name]
     with torch.random.fork_rng():
         torch.manual_seed(0)

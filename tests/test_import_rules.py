@@ -22,6 +22,10 @@ ALLOWED = {
         "model_runtime/evaluation/evaluator.py",
         "weights_fetcher/convert.py",
     ),
+    "onnxruntime": ("model_runtime/onnx_backend.py",),
+    "onnx": ("model_runtime/training/graphs.py",),
+    "onnx_ir": ("model_runtime/training/graphs.py",),
+    "onnxscript": ("model_runtime/training/graphs.py",),
     "pickle": (),
     "model_runtime": (
         "model_runtime/",

@@ -14,7 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model_runtime.networks import differences, write_folder
+from model_runtime.nets.configs import (
+    LengthConfig,
+    RvqConfig,
+    TransformerConfig,
+    build_config,
+)
+from model_runtime.weights_folder import differences, write_folder
 from weights_fetcher import published_layout as layout
 from weights_fetcher.published_layout import Options, OptionsError, Row
 from weights_fetcher.tensor_reader import TensorArchive, TensorRef
@@ -88,13 +94,31 @@ def convert(
         "sampling": {"guidance_scale": GUIDANCE[dataset]},
         "text": None,
     }
+    graphs = _graphs(configs)
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
         draft = Path(scratch) / out.name
-        write_folder(draft, about, packed, configs)
+        write_folder(draft, about, packed, configs, graphs)
         if out.exists():
             out.rmdir()  # it is empty; Windows renames onto nothing
         draft.replace(out)
+
+
+def _graphs(configs: dict[str, dict[str, Any]]) -> dict[str, bytes]:
+    """Graphs for the embedded runtime. Raises ConvertError where PyTorch is not installed."""
+    try:
+        from model_runtime.training.graphs import graphs_of
+    except ImportError as error:
+        raise ConvertError(
+            f"Converting needs {error.name}: pip install 'momask-blender[train]'."
+        ) from error
+    kinds = {"rvq": RvqConfig, "length": LengthConfig}
+    return graphs_of(
+        {
+            name: build_config(kinds.get(name, TransformerConfig), config)
+            for name, config in configs.items()
+        }
+    )
 
 
 def find_networks(tree: Path, dataset: str, base: str | None, residual: str | None) -> Published:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from model_runtime.networks import WeightsError, find_weights
+from model_runtime.backends import open_networks
+from model_runtime.weights_folder import ModelCard, WeightsError, find_weights
 from momask_blender.contract.targets import check_target
 
 if TYPE_CHECKING:
     from model_runtime.evaluation.judged import Judged
     from model_runtime.evaluation.report import Evaluation
-    from model_runtime.torch_backend import TorchNetworks
 
 
 def add_evaluate_arguments(parser: ArgumentParser) -> None:
@@ -35,7 +35,6 @@ def run(chosen: Namespace) -> None:
     from model_runtime.evaluation import table
     from model_runtime.evaluation.protocol import read_examples, read_training
     from model_runtime.evaluation.report import evaluate
-    from model_runtime.torch_backend import TorchNetworks
 
     if chosen.repeats < 1:
         raise ValueError(f"--repeats must be at least 1, got {chosen.repeats}.")
@@ -43,10 +42,10 @@ def run(chosen: Namespace) -> None:
         check_target(chosen.json, (".json",))
     examples = read_examples(chosen.data, chosen.split)
     training = read_training(chosen.data)
-    networks = TorchNetworks.open(find_weights(chosen.weights))
-    if networks.text is None:
+    networks = open_networks(find_weights(chosen.weights))
+    if not networks.card.has("text"):
         raise WeightsError(f"The model '{networks.card.name}' has no text tower to read captions.")
-    judged = _judged(chosen.evaluator, networks) if chosen.evaluator else None
+    judged = _judged(chosen.evaluator, networks.card) if chosen.evaluator else None
     found = evaluate(networks, examples, training, chosen.repeats, _show, judged)
     found.data["folder"], found.data["split"] = chosen.data.resolve().name, chosen.split
     print("\n".join(table.lines(found)))
@@ -54,14 +53,16 @@ def run(chosen: Namespace) -> None:
         _write(chosen.json, found)
 
 
-def _judged(file: Path, networks: "TorchNetworks") -> "Judged":
+def _judged(file: Path, card: ModelCard) -> "Judged":
     """The evaluator reads captions where it was trained on the words that our text tower gives."""
     from model_runtime.evaluation.evaluator import TOWER, open_evaluator, pad_words
     from model_runtime.evaluation.judged import Judged
+    from model_runtime.torch_backend import TextEncoder, choose_device
 
-    judge, encoder = open_evaluator(file), networks.text
+    judge = open_evaluator(file)
+    encoder = TextEncoder.open(card.folder, card.parts["text"], choose_device("cpu"))
     config = judge.evaluator.config
-    if judge.words != TOWER or encoder is None or encoder.width != config.word_size:
+    if judge.words != TOWER or encoder.width != config.word_size:
         print(
             f"{file.name} reads '{judge.words}' words, which are not here: motions are judged only."
         )

@@ -19,8 +19,8 @@ from safetensors.numpy import save_file
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from model_runtime.networks import WeightsError, differences
 from model_runtime.torch_backend import load_network
+from model_runtime.weights_folder import WeightsError, differences
 
 Array = NDArray[np.floating]
 Lengths = NDArray[np.integer]

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from model_runtime.backends import open_networks
 from model_runtime.evaluation.prompt_checks import CHECKS
-from model_runtime.networks import Networks, find_weights
+from model_runtime.networks import Networks
 from model_runtime.pipeline import generate
+from model_runtime.weights_folder import find_weights
 
 PROMPTS = Path(__file__).with_name("prompts.toml")
 SEEDS = (0, 1, 2)
@@ -41,10 +43,8 @@ def follow(networks: Networks, prompts: dict[str, list[str]]) -> dict[str, float
 
 
 def main() -> None:
-    from model_runtime.torch_backend import TorchNetworks
-
     weights = sys.argv[1] if len(sys.argv) > 1 else "starter"
-    networks = TorchNetworks.open(find_weights(weights))
+    networks = open_networks(find_weights(weights))
     for name, prompts in read_prompts().items():
         if len(sys.argv) > 2 and sys.argv[2] != name:
             continue

@@ -4,26 +4,13 @@ Channel-first tensors (B, channels, time) live and die in this file. The layout 
 that of the published release, so that its weights load after a renaming of keys.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from model_runtime.nets.configs import RvqConfig
+
 ABSENT = -1  # a token of this value contributes no code
-
-
-@dataclass(frozen=True, kw_only=True)
-class RvqConfig:
-    num_features: int = 263
-    width: int = 512
-    code_size: int = 512
-    num_codes: int = 512
-    num_quantizers: int = 6
-    depth: int = 3  # residual blocks per stage
-    dilation_growth: int = 3
-    num_stages: int = 2  # each halves the rate: 4 frames per token
-    dropout: float = 0.2
 
 
 class ResidualBlock(nn.Module):

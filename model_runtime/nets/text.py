@@ -1,22 +1,11 @@
 """The starter's text tower: a MiniLM sentence encoder (BERT layers, mean pooling)."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model_runtime.nets.transformer import EncoderLayer, TransformerConfig
-
-
-@dataclass(frozen=True, kw_only=True)
-class SentenceTowerConfig:
-    num_pieces: int
-    width: int = 384
-    feedforward: int = 1536
-    num_layers: int = 6
-    num_heads: int = 12
-    max_pieces: int = 128
+from model_runtime.nets.configs import SentenceTowerConfig, TransformerConfig
+from model_runtime.nets.transformer import EncoderLayer
 
 
 class SentenceTower(nn.Module):
@@ -38,16 +27,19 @@ class SentenceTower(nn.Module):
             EncoderLayer(layer, norm_eps=1e-12) for _ in range(config.num_layers)
         )
 
-    def words(self, ids: Tensor, valid: Tensor) -> Tensor:
-        """ids (B, L) int64, valid (B, L) False at padding -> pieces in context (B, L, width)."""
+    def words(self, ids: Tensor, valid: Tensor | None = None) -> Tensor:
+        """ids (B, L) int64, valid (B, L) False at padding, None if there is none -> pieces in
+        context (B, L, width)."""
         positions = torch.arange(ids.shape[1], device=ids.device)
         x = self.norm(self.pieces(ids) + self.positions(positions))
         for layer in self.layers:
             x = layer(x, valid)
         return x
 
-    def forward(self, ids: Tensor, valid: Tensor) -> Tensor:
-        """ids (B, L) int64, valid (B, L) False at padding -> (B, width), length 1."""
+    def forward(self, ids: Tensor, valid: Tensor | None = None) -> Tensor:
+        """ids (B, L) int64, valid (B, L) as above -> (B, width), length 1."""
         x = self.words(ids, valid)
+        if valid is None:
+            return functional.normalize(x.mean(dim=1), dim=-1)
         share = valid.unsqueeze(-1).to(x.dtype)
         return functional.normalize((x * share).sum(dim=1) / share.sum(dim=1), dim=-1)

@@ -5,28 +5,13 @@ condition token in front, sinusoidal positions for motion tokens only.
 """
 
 import math
-from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-
-@dataclass(frozen=True, kw_only=True)
-class TransformerConfig:
-    """Shape of a masked or a residual transformer."""
-
-    num_codes: int = 512
-    code_size: int = 512  # width of its token tables, not tied to the RVQ's codebooks
-    text_size: int = 512
-    width: int = 384
-    feedforward: int = 1024
-    num_layers: int = 8
-    num_heads: int = 6
-    dropout: float = 0.2
-    num_quantizers: int = 6
-    shared: bool = True  # residual only: input and output tables are one (section 3.3)
+from model_runtime.nets.configs import LengthConfig, TransformerConfig
 
 
 def sinusoids(length: int, width: int, device: torch.device) -> Tensor:
@@ -42,8 +27,6 @@ class EncoderLayer(nn.Module):
 
     def __init__(self, config: TransformerConfig, norm_eps: float = 1e-5) -> None:
         super().__init__()
-        if config.width % config.num_heads:
-            raise ValueError(f"width {config.width} does not divide into {config.num_heads} heads")
         self.num_heads = config.num_heads
         self.qkv = nn.Linear(config.width, 3 * config.width)
         self.out = nn.Linear(config.width, config.width)
@@ -53,18 +36,17 @@ class EncoderLayer(nn.Module):
         self.norm_feedforward = nn.LayerNorm(config.width, eps=norm_eps)
         self.dropout = nn.Dropout(config.dropout)
 
-    def attend(self, x: Tensor, valid: Tensor) -> Tensor:
+    def attend(self, x: Tensor, valid: Tensor | None) -> Tensor:
         batch, length, width = x.shape
         heads = self.qkv(x).view(batch, length, 3, self.num_heads, width // self.num_heads)
         q, k, v = heads.permute(2, 0, 3, 1, 4)  # each (B, heads, L, width / heads)
         dropout = self.dropout.p if self.training else 0.0
-        mixed = functional.scaled_dot_product_attention(
-            q, k, v, attn_mask=valid[:, None, None, :], dropout_p=dropout
-        )
+        seen = None if valid is None else valid[:, None, None, :]
+        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=seen, dropout_p=dropout)
         return self.out(mixed.transpose(1, 2).reshape(batch, length, width))
 
-    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        """x (B, L, width); valid (B, L) True at real tokens."""
+    def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
+        """x (B, L, width); valid (B, L) True at real tokens, None where all are."""
         x = self.norm_attention(x + self.dropout(self.attend(x, valid)))
         hidden = self.dropout(functional.gelu(self.expand(x)))
         return self.norm_feedforward(x + self.dropout(self.contract(hidden)))
@@ -83,12 +65,14 @@ class Trunk(nn.Module):
         self.leave = nn.Linear(config.width, out_size)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, codes: Tensor, prefix: Tensor, valid: Tensor) -> Tensor:
+    def forward(self, codes: Tensor, prefix: Tensor, valid: Tensor | None) -> Tensor:
         """codes (B, N, code_size), prefix (B, P, width), valid (B, N) -> (B, N, out_size)."""
         x = self.enter(codes)
         x = self.dropout(x + sinusoids(x.shape[1], x.shape[2], x.device))
         x = torch.cat([prefix, x], dim=1)
-        seen = torch.cat([valid.new_ones(prefix.shape[:2]), valid], dim=1)
+        seen = None
+        if valid is not None:
+            seen = torch.cat([valid.new_ones(prefix.shape[:2]), valid], dim=1)
         for layer in self.layers:
             x = layer(x, seen)
         x = x[:, prefix.shape[1] :]
@@ -106,7 +90,7 @@ class MaskedTransformer(nn.Module):
         self.tokens = nn.Embedding(config.num_codes + 2, config.code_size)
         self.trunk = Trunk(config, config.num_codes)
 
-    def forward(self, tokens: Tensor, text: Tensor, valid: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, text: Tensor, valid: Tensor | None = None) -> Tensor:
         """tokens (B, N) int64, text (B, E) or zeros for none, valid (B, N) -> (B, N, K)."""
         prefix = self.trunk.text(text).unsqueeze(1)
         return self.trunk(self.tokens(tokens), prefix, valid)
@@ -151,7 +135,9 @@ class ResidualTransformer(nn.Module):
         stacked = torch.stack(layers, dim=1)  # (B, Q - 1, N, code_size)
         return (stacked * used[:, :, None, None]).sum(dim=1)
 
-    def forward(self, tokens: Tensor, q: Tensor, text: Tensor, valid: Tensor) -> Tensor:
+    def forward(
+        self, tokens: Tensor, q: Tensor, text: Tensor, valid: Tensor | None = None
+    ) -> Tensor:
         """tokens (B, N, Q) int64 (layers from q on are not read), q (B,) in 1..Q-1,
         text (B, E), valid (B, N) -> logits (B, N, K + 1)."""
         which = functional.one_hot(q, self.config.num_quantizers).to(text.dtype)
@@ -162,14 +148,6 @@ class ResidualTransformer(nn.Module):
             return logits
         # The release adds the product twice; its non-shared weights were trained that way.
         return 2.0 * logits + self.bias[q - 1].unsqueeze(1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LengthConfig:
-    text_size: int = 512
-    hidden: tuple[int, ...] = (512, 256, 128)
-    num_classes: int = 50  # class = number of tokens, 0 to 49
-    dropout: float = 0.2
 
 
 class LengthEstimator(nn.Module):

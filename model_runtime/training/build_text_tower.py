@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from safetensors.numpy import load_file, save_file
 
-from model_runtime.nets.text import SentenceTower, SentenceTowerConfig
+from model_runtime.nets.configs import SentenceTowerConfig
+from model_runtime.nets.text import SentenceTower
 from model_runtime.packing import Tensors, pack, unpack
 from model_runtime.tokenizer import MAX_PIECES, WordPiece
 
@@ -83,7 +84,7 @@ def sentence_vectors(
     with torch.no_grad():
         for text in texts:
             ids = torch.tensor([tokenizer.encode(text).ids])
-            vectors.append(tower(ids, torch.ones_like(ids, dtype=torch.bool))[0].numpy())
+            vectors.append(tower(ids)[0].numpy())
     return np.stack(vectors)
 
 

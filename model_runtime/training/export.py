@@ -9,10 +9,12 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from model_runtime.networks import Part, file_part, write_folder
+from model_runtime.nets.configs import SentenceTowerConfig
 from model_runtime.packing import Tensors, pack
 from model_runtime.training.checkpoint import CheckpointError
+from model_runtime.training.graphs import graphs_of
 from model_runtime.training.recipe import Recipe, as_config
+from model_runtime.weights_folder import Part, file_part, write_folder
 
 TOWER_FILES = ("text.safetensors", "vocabulary.txt")
 
@@ -58,7 +60,9 @@ def export(
     configs = {
         name: as_config(getattr(recipe, name)) for name in ("rvq", "base", "residual", "length")
     }
-    write_folder(out, about, packed, configs)
+    networks = {name: getattr(recipe, name) for name in configs}
+    networks["text"] = SentenceTowerConfig(**about["text"]["config"])
+    write_folder(out, about, packed, configs, graphs_of(networks))
 
 
 def _read(file: Path) -> Tensors:

@@ -5,8 +5,7 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from model_runtime.nets.rvq import RvqConfig
-from model_runtime.nets.transformer import LengthConfig, TransformerConfig
+from model_runtime.nets.configs import LengthConfig, RvqConfig, TransformerConfig
 from model_runtime.sampling import Sampling
 
 

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from model_runtime.features import NUM_FEATURES
-from model_runtime.nets.rvq import RvqConfig
-from model_runtime.nets.transformer import LengthConfig, TransformerConfig
-from model_runtime.networks import (
+from model_runtime.nets.configs import LengthConfig, RvqConfig, TransformerConfig, build_config
+from model_runtime.training.export import TOWER_FILES
+from model_runtime.training.recipe import Recipe
+from model_runtime.weights_folder import (
     ModelCard,
     WeightsError,
     find_weights,
@@ -18,8 +19,6 @@ from model_runtime.networks import (
     read_statistics,
     read_tensors,
 )
-from model_runtime.training.export import TOWER_FILES
-from model_runtime.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -50,12 +49,12 @@ class Start:
         try:
             recipe = replace(
                 recipe,
-                rvq=RvqConfig(**self._config("rvq")),
-                base=TransformerConfig(**self._config("base")),
-                residual=TransformerConfig(**self._config("residual")),
+                rvq=build_config(RvqConfig, self._config("rvq")),
+                base=build_config(TransformerConfig, self._config("base")),
+                residual=build_config(TransformerConfig, self._config("residual")),
             )
             if self.card.has("length"):
-                recipe = replace(recipe, length=LengthConfig(**self._config("length")))
+                recipe = replace(recipe, length=build_config(LengthConfig, self._config("length")))
         except (TypeError, ValueError) as error:
             raise WeightsError(f"{self.card.folder} cannot be trained further: {error}") from error
         recipe = replace(recipe, sampling=self.card.sampling)
@@ -65,8 +64,7 @@ class Start:
         return replace(recipe, licence=self.card.licence, data_notice=notice)
 
     def _config(self, part: str) -> dict:
-        config = self.card.parts[part].config
-        return {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+        return self.card.parts[part].config
 
     @property
     def tower_config(self) -> dict:

@@ -12,15 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from model_runtime.nets.rvq import Rvq, RvqConfig
-from model_runtime.nets.transformer import (
-    LengthConfig,
-    LengthEstimator,
-    MaskedTransformer,
-    ResidualTransformer,
-    TransformerConfig,
-)
-from model_runtime.networks import read_card, read_statistics, read_tensors
+from model_runtime.nets.configs import LengthConfig, RvqConfig, TransformerConfig
+from model_runtime.nets.rvq import Rvq
+from model_runtime.nets.transformer import LengthEstimator, MaskedTransformer, ResidualTransformer
+from model_runtime.weights_folder import read_card, read_statistics, read_tensors
 from weights_fetcher import published_layout as layout
 from weights_fetcher.__main__ import main
 from weights_fetcher.convert import ConvertError, convert

@@ -8,7 +8,8 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from model_runtime.nets.text import SentenceTower, SentenceTowerConfig
+from model_runtime.nets.configs import SentenceTowerConfig
+from model_runtime.nets.text import SentenceTower
 from model_runtime.packing import pack, unpack
 from model_runtime.tokenizer import MAX_PIECES, WordPiece, side_words
 from model_runtime.training.build_text_tower import LEAST_COSINE, kept_pieces

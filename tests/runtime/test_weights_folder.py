@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from model_runtime.networks import (
+from model_runtime.packing import Tensors
+from model_runtime.torch_backend import TorchNetworks, choose_device
+from model_runtime.weights_folder import (
     CARD_FILE,
     WeightsError,
     file_part,
@@ -19,8 +21,6 @@ from model_runtime.networks import (
     read_tensors,
     write_folder,
 )
-from model_runtime.packing import Tensors
-from model_runtime.torch_backend import TorchNetworks, choose_device
 
 Fields = dict[str, Any]
 
@@ -231,7 +231,7 @@ def test_models_are_found_by_name_and_by_folder(
 def test_a_folder_whose_writing_failed_is_not_taken_for_complete(folder: Path):
     wrong = {"rvq": {"weight": np.zeros(3, dtype=object)}}
     with pytest.raises(Exception):  # noqa: B017 - whatever safetensors makes of it
-        write_folder(folder, {"name": "new"}, wrong, {})
+        write_folder(folder, {"name": "new"}, wrong, {}, {})
     with pytest.raises(WeightsError, match="not a weights folder"):
         find_weights(str(folder))
 
