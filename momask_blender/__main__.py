@@ -18,7 +18,8 @@ from .interrupt import INTERRUPTED, ends_on_interrupt
 from .job import request_motion
 
 PROGRAM = "python -m momask_blender"
-ENDINGS = (".fbx", ".blend", ".npz")
+ENDINGS = (".fbx", ".glb", ".bvh", ".blend", ".npz")
+PRESETS = ("generic", "unreal", "unity")
 MAX_FPS = 240.0
 
 # Debian packages of the libraries that the bpy module links to and does not carry.
@@ -44,9 +45,15 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     generate = commands.add_parser("generate", help="make a character do what the prompt says")
     add_generate_arguments(generate)
-    generate.add_argument("--out", required=True, type=Path, help="FILE.fbx, .blend or .npz")
+    generate.add_argument(
+        "--out",
+        required=True,
+        type=Path,
+        help="FILE with one of these endings: " + " ".join(ENDINGS),
+    )
     generate.add_argument("--fps", type=float, help="frame rate of the keys (default: 24)")
-    generate.add_argument("--preview", type=Path, help="contact sheet to render, FILE.png")
+    generate.add_argument("--preset", choices=PRESETS, help="engine that the .fbx is for")
+    generate.add_argument("--preview", type=Path, help="contact sheet FILE.png or film FILE.mp4")
     chosen = parser.parse_args(arguments)
     try:
         return _generate(chosen)
@@ -76,7 +83,11 @@ def _generate_character(request: Generate, chosen: Namespace, show: "Terminal") 
         from .generate import Delivery, deliver, request_pose
 
     delivery = Delivery(
-        file=chosen.out, preview=chosen.preview, fps=chosen.fps, seconds=chosen.seconds
+        file=chosen.out,
+        preview=chosen.preview,
+        preset=(chosen.preset or PRESETS[0]).upper(),
+        fps=chosen.fps,
+        seconds=chosen.seconds,
     )
     pose, seconds = request_pose(request, show.message)
 
@@ -97,11 +108,13 @@ def _check(chosen: Namespace) -> None:
     check_target(chosen.out, ENDINGS)
     if chosen.fps is not None and not 1.0 <= chosen.fps <= MAX_FPS:
         raise UserError(f"The frame rate must be 1 to {MAX_FPS:g}, got {chosen.fps:g}.")
+    if chosen.preset and chosen.out.suffix.lower() != ".fbx":
+        raise UserError("A preset is for FBX: write an .fbx or leave --preset out.")
     if chosen.preview is None:
         return
-    check_target(chosen.preview, (".png",))
+    check_target(chosen.preview, (".png", ".mp4"))
     if chosen.out.suffix.lower() == ".npz":
-        raise UserError("A preview needs a character: write an .fbx or a .blend.")
+        raise UserError("A preview needs a character: write any other file than an .npz.")
 
 
 def require_bpy() -> None:

@@ -10,6 +10,7 @@ import bpy
 from bpy.types import Object, Scene
 
 from .animation.export import export_take, save_blend
+from .animation.film import render_film
 from .animation.preview import render_contact_sheet
 from .animation.takes import Take, make_take, play_take, read_pose
 from .contract.messages import Generate, Notice, Progress
@@ -26,8 +27,9 @@ NTSC = 1.001  # 23.976 frames per second are 24 / 1.001
 class Delivery:
     """Where the motion goes and at which rate."""
 
-    file: Path  # .fbx or .blend
-    preview: Path | None = None  # .png
+    file: Path  # .fbx, .glb, .bvh or .blend
+    preview: Path | None = None  # .png or .mp4
+    preset: str = "GENERIC"  # the engine that an .fbx is for
     fps: float | None = None  # None keeps the scene's own rate
     seconds: float | None = None  # as asked for; None: as long as the motion is
 
@@ -64,11 +66,24 @@ def deliver(
     if delivery.file.suffix.lower() == ".blend":
         stage("Saving", lambda: save_blend(delivery.file))
     else:
-        stage("Exporting", lambda: export_take(armature, delivery.file))
+        stage("Exporting", lambda: export_take(armature, delivery.file, delivery.preset))
     if delivery.preview:
-        sheet = delivery.preview
-        stage("Rendering", lambda: render_contact_sheet(scene, armature, prompt, sheet))
+        stage("Rendering", lambda: preview(scene, armature, prompt, delivery.preview, announce))
     return seconds
+
+
+def preview(
+    scene: Scene, armature: Object, caption: str, file: Path, announce: Callable[[str], None]
+) -> None:
+    """A film or a contact sheet, by the ending of `file`. Raises UserError."""
+    if file.suffix.lower() == ".png":
+        render_contact_sheet(scene, armature, caption, file)
+        return
+
+    def count(done: int, total: int) -> None:
+        announce(f"Rendering {done} of {total}")
+
+    render_film(scene, armature, caption, file, count)
 
 
 def new_scene(fps: float | None) -> Scene:

@@ -36,13 +36,15 @@ BAD_INPUT = {
     "too many frames": (["walk", "--out", "a.fbx", "--frames", "197"], "196"),
     "half a frame": (["walk", "--out", "a.fbx", "--frames", "1.5"], "invalid int"),
     "two lengths": (["walk", "--out", "a.fbx", "--frames", "9", "--seconds", "1"], "not allowed"),
-    "unknown ending": (["walk", "--out", "a.obj"], ".fbx or .blend or .npz"),
+    "unknown ending": (["walk", "--out", "a.obj"], ".fbx or .glb or .bvh or .blend"),
     "no folder": (["walk", "--out", "nowhere/a.fbx"], "no folder"),
     "a folder": (["walk", "--out", "folder.fbx"], "is a folder"),
     "no rate": (["walk", "--out", "a.fbx", "--fps", "0"], "1 to 240"),
     "unknown weights": (["walk", "--out", "a.npz", "--weights", "gigantic"], "starter"),
     "preview of arrays": (["walk", "--out", "a.npz", "--preview", "a.png"], "needs a character"),
     "preview ending": (["walk", "--out", "a.fbx", "--preview", "a.jpg"], ".png"),
+    "unknown preset": (["walk", "--out", "a.fbx", "--preset", "maya"], "unreal"),
+    "preset of glTF": (["walk", "--out", "a.glb", "--preset", "unity"], "is for FBX"),
     "huge seed": (["walk", "--out", "a.fbx", "--seed", "4294967296"], "2147483647"),
 }
 

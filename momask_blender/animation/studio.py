@@ -1,4 +1,4 @@
-"""The look of our pictures: floor, light, figure, ink. Cycles on the CPU: needs no graphics card."""
+"""The look of our pictures: floor, light, figure, ink. Cycles on the CPU needs no graphics card."""
 
 import math
 from pathlib import Path

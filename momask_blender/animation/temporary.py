@@ -7,7 +7,8 @@ import bpy
 from bpy.types import Scene, Window
 
 KINDS = (
-    "objects meshes curves armatures cameras lights worlds materials actions images collections"
+    "objects meshes curves armatures cameras lights worlds materials actions images movieclips "
+    "collections"
 ).split()
 
 
