@@ -29,6 +29,7 @@ CARD_FILE = "model.json"
 SHIPPED_WEIGHTS = Path(__file__).with_name("weights")
 REQUIRED_PARTS = ("rvq", "base", "residual")
 NETWORK_PARTS = (*REQUIRED_PARTS, "length", "text")
+OTHER_PARTS = ("known_prompts",)  # see familiarity.py
 TEXT_KINDS = ("sentence",)
 
 
@@ -54,7 +55,7 @@ class ModelCard:
     data: str
     sampling: Sampling
     statistics: Part  # mean (D,) and std (D,)
-    parts: dict[str, Part]  # by NETWORK_PARTS
+    parts: dict[str, Part]  # by NETWORK_PARTS and OTHER_PARTS
 
     @property
     def num_quantizers(self) -> int:
@@ -116,7 +117,8 @@ def _card(folder: Path, fields: dict[str, Any]) -> ModelCard:
             f"{folder / CARD_FILE} needs a newer version of this software: "
             f"its text tower is of the kind '{text['kind']}'."
         )
-    present = [name for name in NETWORK_PARTS if fields.get(name) or name in REQUIRED_PARTS]
+    names = (*NETWORK_PARTS, *OTHER_PARTS)
+    present = [name for name in names if fields.get(name) or name in REQUIRED_PARTS]
     return ModelCard(
         folder=folder,
         name=str(fields["name"]),
