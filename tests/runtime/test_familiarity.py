@@ -88,7 +88,7 @@ def test_a_damaged_or_missing_file_is_named(folder: Path):
     data = bytearray(file.read_bytes())
     data[-1] ^= 1
     file.write_bytes(data)
-    with pytest.raises(WeightsError, match="known_prompts.safetensors is damaged"):
+    with pytest.raises(WeightsError, match=r"known_prompts\.safetensors is damaged"):
         KnownPrompts.read(read_card(folder))
     file.unlink()
     with pytest.raises(WeightsError, match=r"Cannot read .*known_prompts.safetensors"):
