@@ -24,7 +24,7 @@ DISTINCT = 0.8  # cosine above which two examples say the same
 
 @dataclass(frozen=True)
 class Familiarity:
-    """`share` is 0 to 1, at least 0.5 where the prompt is known; `nearest` are prompts that work."""
+    """`share` is 0 to 1, 0.5 and more where known; `nearest` are prompts that work."""
 
     share: float
     is_known: bool

@@ -8,6 +8,7 @@ import os
 import random
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -84,7 +85,7 @@ def foreign_prompts() -> list[str]:
     return actions + fields["texts"]
 
 
-def short_examples(captions: list[str], embed) -> list[str]:
+def short_examples(captions: list[str], embed: Callable[[list[str]], Array]) -> list[str]:
     """Short captions that differ from each other."""
     short = [text for text in captions if len(text.split()) <= LONGEST_EXAMPLE]
     short = short or sorted(captions, key=len)[:MOST_EXAMPLES]
