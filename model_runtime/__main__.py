@@ -76,7 +76,7 @@ def _show(message: Message) -> None:
     if isinstance(message, Progress) and sys.stderr.isatty():
         print(f"[{message.done}/{message.total}] {message.phase}", file=sys.stderr)
     elif isinstance(message, Notice):
-        print(message.text, file=sys.stderr)
+        print(message.in_one_line(), file=sys.stderr)
 
 
 def _evaluate(chosen: Namespace) -> int:

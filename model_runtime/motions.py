@@ -3,14 +3,15 @@
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
 from model_runtime.backends import open_networks
-from model_runtime.networks import Networks, find_weights
+from model_runtime.familiarity import KnownPrompts
+from model_runtime.networks import Networks, Text, find_weights
 from model_runtime.pipeline import Motion, generate
 from model_runtime.sampling import Sampling
 from momask_blender.contract.messages import Finished, Generate, Message, Notice, Progress
@@ -59,6 +60,7 @@ class MotionMaker:
 
     def __init__(self) -> None:
         self._networks: Networks | None = None
+        self._known: KnownPrompts | None = None
         self._opened: tuple[str, str] | None = None
 
     @property
@@ -71,6 +73,7 @@ class MotionMaker:
         if self._networks is None or self._opened != (weights, device):
             self.unload()
             self._networks = open_networks(find_weights(weights), device)
+            self._known = KnownPrompts.read(self._networks.card)
             self._opened = (weights, device)
         phases.step()
         return self._networks
@@ -79,7 +82,7 @@ class MotionMaker:
         """Give the model's memory back to the system."""
         if self._networks is not None:
             self._networks.close()
-        self._networks, self._opened = None, None
+        self._networks, self._known, self._opened = None, None, None
 
     def make(self, request: Generate, send: Send, phases: Phases) -> Finished:
         """Write the request's files. Raises WeightsError, OSError or what `phases` raises."""
@@ -88,9 +91,8 @@ class MotionMaker:
         phases.num_parts = count_parts(networks, sampling, request)
         phases.begin(READING)
         text = networks.embed_text([request.prompt])
-        if text.truncated[0]:
-            words = "The prompt is longer than the model reads; its end was left out."
-            send(Notice(text=words, job=request.job))
+        for notice in notices(networks, self._known, text, request.job):
+            send(notice)
         phases.step()
         motions = generate(
             networks,
@@ -111,6 +113,22 @@ class MotionMaker:
             runs_on=networks.runs_on,
             settings={"model": networks.card.name} | asdict(sampling),
         )
+
+
+def notices(
+    networks: Networks, known: KnownPrompts | None, text: Text, job: int
+) -> Iterator[Notice]:
+    """What the user should know about the prompt."""
+    if text.truncated[0]:
+        words = "The prompt is longer than the model reads; its end was left out."
+        yield Notice(text=words, job=job)
+    familiarity = known.judge(text.vectors[0]) if known else None
+    if familiarity and not familiarity.is_known:
+        words = (
+            f"The model '{networks.card.name}' was trained on nothing like this prompt, so the "
+            "motion may be another one. Near prompts that work:"
+        )
+        yield Notice(text=words, prompts=familiarity.nearest, job=job)
 
 
 def sampling_of(request: Generate, defaults: Sampling) -> Sampling:

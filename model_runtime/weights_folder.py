@@ -28,6 +28,7 @@ CARD_FILE = "model.json"
 SHIPPED_WEIGHTS = Path(__file__).with_name("weights")
 REQUIRED_PARTS = ("rvq", "base", "residual")
 NETWORK_PARTS = (*REQUIRED_PARTS, "length", "text")
+OTHER_PARTS = ("known_prompts",)  # see familiarity.py
 TEXT_KINDS = ("sentence",)
 GRAPHS = {  # what runs on ONNX Runtime -> the part whose weights it takes
     "base": "base",
@@ -61,7 +62,7 @@ class ModelCard:
     data: str
     sampling: Sampling
     statistics: Part  # mean (D,) and std (D,)
-    parts: dict[str, Part]  # by NETWORK_PARTS
+    parts: dict[str, Part]  # by NETWORK_PARTS and OTHER_PARTS
     graphs: dict[str, Part]  # by GRAPHS; empty in folders that PyTorch alone can run
 
     @property
@@ -124,7 +125,8 @@ def _card(folder: Path, fields: dict[str, Any]) -> ModelCard:
             f"{folder / CARD_FILE} needs a newer version of this software: "
             f"its text tower is of the kind '{text['kind']}'."
         )
-    present = [name for name in NETWORK_PARTS if fields.get(name) or name in REQUIRED_PARTS]
+    names = (*NETWORK_PARTS, *OTHER_PARTS)
+    present = [name for name in names if fields.get(name) or name in REQUIRED_PARTS]
     return ModelCard(
         folder=folder,
         name=str(fields["name"]),

@@ -153,7 +153,7 @@ class Terminal:
             self.phase(message.phase)
         else:
             self.clear()
-            print(message.text, file=sys.stderr)
+            print(message.in_one_line(), file=sys.stderr)
 
     def phase(self, name: str) -> None:
         self.clear()

@@ -13,6 +13,7 @@ from model_runtime.training import data, ranks
 from model_runtime.training.checkpoint import load_weights, save_atomically
 from model_runtime.training.codebooks import CodebookTrainer
 from model_runtime.training.export import export, save_statistics, text_part
+from model_runtime.training.known_prompts import add_known_prompts
 from model_runtime.training.layouts import read_clips
 from model_runtime.training.loop import Stage, run
 from model_runtime.training.recipe import Loop, Recipe, read_recipe
@@ -124,6 +125,8 @@ def train(
                 export(recipe, start.card.folder, out, out / "model", start.tower_config)
             else:
                 export(recipe, TOWER, out, out / "model")
+            captions = [text for clip in read_clips(folder, "train") for text in clip.captions]
+            add_known_prompts(out / "model", list(dict.fromkeys(captions)), recipe.data.mirror)
             _report(f"The model is in {out / 'model'}")
     finally:
         ranks.leave()

@@ -153,6 +153,9 @@ class Notice:
     def __post_init__(self) -> None:
         object.__setattr__(self, "prompts", tuple(self.prompts))  # JSON has lists only
 
+    def in_one_line(self) -> str:
+        return " ".join([self.text, ", ".join(f"'{prompt}'" for prompt in self.prompts)]).strip()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
