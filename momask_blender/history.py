@@ -32,4 +32,5 @@ class History:
             found = json.loads(self._file.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):
             return []
-        return [each for each in found if isinstance(each, str)][:MOST] if found else []
+        listed = found if isinstance(found, list) else []
+        return [each for each in listed if isinstance(each, str)][:MOST]

@@ -66,7 +66,7 @@ def num_frames(settings: Any) -> int | None:
     if settings.length == "MODEL":
         return None
     if settings.length == "SECONDS":
-        return frames_for_seconds(settings.seconds)
+        return frames_for_seconds(seconds_of(settings))
     scene = settings.id_data
     first, last = range_of(scene, settings.length)
     rate = frame_rate(scene)
@@ -77,6 +77,11 @@ def num_frames(settings: Any) -> int | None:
             f"{MAX_SECONDS:g}. Shorten the range, or set the length in seconds."
         )
     return max(1, min(MAX_FRAMES, round(seconds * FPS)))
+
+
+def seconds_of(settings: Any) -> float:
+    """Blender keeps 9.8 as 9.80000019."""
+    return round(settings.seconds, 4)
 
 
 def range_of(scene: Scene, length: str) -> tuple[int, int]:
@@ -102,7 +107,7 @@ def span_from(settings: Any) -> Span:
     first = scene.frame_current if settings.start == "CURRENT" else scene.frame_start
     if settings.length == "MODEL":
         return Span(first_frame=first, fps=rate)
-    return Span(first_frame=first, fps=rate, num_keys=max(1, round(settings.seconds * rate)))
+    return Span(first_frame=first, fps=rate, num_keys=max(1, round(seconds_of(settings) * rate)))
 
 
 def placement_from(context: Context, settings: Any) -> Placement:

@@ -12,6 +12,8 @@ from .contract.skeleton import FPS
 from .errors import UserError
 from .refs import Ref
 from .rig.character import add_mannequin, build_armature
+from .rig.mannequin import mannequin
+from .settings import settings_of
 
 CHARACTER = "Mannequin"
 
@@ -76,12 +78,17 @@ def _character(where: Placement, placed: Placed) -> Iterator[None]:
     if where.armature is not None:
         placed.armature = Ref.of(where.armature.resolve())
         return
-    collection = _collection(where.scene.resolve())
-    armature = build_armature(CHARACTER, collection)
+    scene = where.scene.resolve()
+    mannequin()  # its shape is computed once, in a step of its own
+    yield
+    armature = build_armature(CHARACTER, _collection(scene))
     armature.location = where.location
     placed.armature = Ref.of(armature)
     yield
-    add_mannequin(_armature(placed), _collection(where.scene.resolve()))
+    scene = where.scene.resolve()
+    add_mannequin(_armature(placed), _collection(scene))
+    _make_active(_armature(placed), scene)
+    settings_of(scene).target = "ACTIVE"  # the next motion is for this one
     yield
 
 
@@ -90,6 +97,21 @@ def _collection(scene: Scene) -> Collection:
     context = bpy.context
     is_open = context.scene == scene and context.collection is not None
     return context.collection if is_open else scene.collection
+
+
+def _make_active(armature: Object, scene: Scene) -> None:
+    """Select it, and nothing else, in the windows that show the scene."""
+    manager = bpy.context.window_manager
+    shown = [window.view_layer for window in manager.windows if window.scene == scene]
+    if not shown and bpy.context.scene == scene:
+        shown = [bpy.context.view_layer]
+    for layer in shown:
+        if armature.name not in layer.objects:
+            continue  # its collection is excluded there
+        for ob in layer.objects.selected:
+            ob.select_set(False, view_layer=layer)
+        armature.select_set(True, view_layer=layer)
+        layer.objects.active = armature
 
 
 def _armature(placed: Placed) -> Object:

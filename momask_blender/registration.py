@@ -7,10 +7,10 @@ from bpy.app.handlers import persistent
 
 from . import settings
 from .session import session
-from .ui import operators, panels
+from .ui import operators, panels, take_operators
 from .ui.timer import keep_ticking, stop_ticking
 
-CLASSES = (*settings.CLASSES, *operators.CLASSES, *panels.CLASSES)
+CLASSES = (*settings.CLASSES, *operators.CLASSES, *take_operators.CLASSES, *panels.CLASSES)
 
 
 def register() -> None:

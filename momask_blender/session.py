@@ -162,9 +162,6 @@ class Session:
 
     def finish(self) -> None:
         """Carry a motion to its end without a window. Raises UserError."""
-        if is_editing():
-            self.cancel()
-            raise UserError("Leave Edit Mode first: keys written now could not be undone.")
         while self.is_busy:
             try:
                 self._step(patience=TICK)
@@ -308,6 +305,8 @@ class Session:
         return Path(self._folder.name)
 
     def _check_free(self) -> None:
+        if bpy.app.background and is_editing():  # nobody would ever leave it
+            raise UserError("Leave Edit Mode first: keys written now could not be undone.")
         if self.is_busy:
             raise UserError("A motion is being made. Wait for it, or press Cancel.")
 

@@ -32,7 +32,12 @@ TARGETS = (
         "Onto the active character, as a new Action. The Action that it plays now stays in the "
         "file, untouched",
     ),
-    ("NEW", "New Character", "Onto a new character at the 3D cursor"),
+    (
+        "NEW",
+        "New Character",
+        "Onto a new character at the 3D cursor. It becomes the active one and the target of the "
+        "next motion",
+    ),
 )
 STARTS = (
     ("CURRENT", "Current Frame", "The motion begins at the current frame"),

@@ -4,14 +4,12 @@ from typing import Any, ClassVar
 
 import bpy
 from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
-from bpy.types import Context, Event, Operator
+from bpy.types import Context, Operator
 
-from ..animation.takes import Take, delete_take, play_take, read_take
 from ..contract.messages import MAX_SEED, MAX_VARIATIONS
-from ..contract.skeleton import FPS, MAX_SECONDS
+from ..contract.skeleton import MAX_SECONDS
 from ..errors import UserError
 from ..inputs import placement_from, request_from
-from ..rig.character import is_our_character
 from ..session import Report, session
 from ..settings import ADDON_ID, TARGETS, new_seed, preferences, settings_of
 from .report import error_report
@@ -230,101 +228,6 @@ class MOMASK_OT_use_model(Operator):
         return {"FINISHED"}
 
 
-class TakeOperator:
-    """What operators on one take share: they name the Action."""
-
-    take: StringProperty(name="Take", description="Name of the Action")
-
-    def action(self) -> bpy.types.Action:
-        action = bpy.data.actions.get(self.take)
-        if action is None:
-            raise UserError(f"There is no take '{self.take}' any more.")
-        return action
-
-
-class MOMASK_OT_play_take(TakeOperator, Operator):
-    """Let the active character play this take. The Action that it plays now stays in the file"""
-
-    bl_idname = "momask.play_take"
-    bl_label = "Play Take"
-    bl_options: ClassVar = {"REGISTER", "UNDO"}
-
-    @classmethod
-    def poll(cls, context: Context) -> bool:
-        if not is_our_character(context.object):
-            cls.poll_message_set("Select a MoMask character first")
-            return False
-        return True
-
-    def execute(self, context: Context) -> set[str]:
-        try:
-            play_take(context.object, self.action())
-        except UserError as error:
-            return refuse(self, error)
-        return {"FINISHED"}
-
-
-class MOMASK_OT_delete_take(TakeOperator, Operator):
-    """Delete this take and its keys. Other Actions stay"""
-
-    bl_idname = "momask.delete_take"
-    bl_label = "Delete Take"
-    bl_options: ClassVar = {"REGISTER", "UNDO"}
-
-    def invoke(self, context: Context, event: Event) -> set[str]:
-        return context.window_manager.invoke_confirm(self, event)
-
-    def execute(self, _context: Context) -> set[str]:
-        try:
-            delete_take(self.action())
-        except UserError as error:
-            return refuse(self, error)
-        return {"FINISHED"}
-
-
-class MOMASK_OT_reuse_take(TakeOperator, Operator):
-    """Set the panel to what made this take: the same prompt, length, seed and settings"""
-
-    bl_idname = "momask.reuse_take"
-    bl_label = "Use Its Settings"
-    bl_options: ClassVar = {"REGISTER", "UNDO"}
-
-    def execute(self, context: Context) -> set[str]:
-        try:
-            take = read_take(self.action())
-        except UserError as error:
-            return refuse(self, error)
-        if take is None:
-            return refuse(self, UserError(f"'{self.take}' does not say how it was made."))
-        settings = settings_of(context.scene)
-        settings.prompt, settings.seed, settings.lock_seed = take.prompt, take.seed, True
-        settings.variations = 1
-        _set_length(settings, take)
-        _set_sampling(settings, take.settings)
-        return {"FINISHED"}
-
-
-def _set_length(settings: Any, take: Take) -> None:
-    settings.length = "MODEL" if take.num_frames is None else "SECONDS"
-    if take.num_frames is not None:
-        settings.seconds = take.num_frames / FPS
-
-
-def _set_sampling(settings: Any, used: dict[str, Any]) -> None:
-    """What a take notes may be anything: only numbers in the panel's own limits get through."""
-    names = {
-        "steps": "steps",
-        "guidance": "guidance_scale",
-        "residual_guidance": "residual_guidance_scale",
-        "temperature": "temperature",
-    }
-    found = {name: used.get(noted) for name, noted in names.items()}
-    settings.own_settings = not all(isinstance(value, int | float) for value in found.values())
-    if not settings.own_settings:
-        for name, value in found.items():
-            setattr(settings, name, value)
-
-
 CLASSES = (
     MOMASK_OT_generate,
     MOMASK_OT_cancel,
@@ -338,7 +241,4 @@ CLASSES = (
     MOMASK_OT_show_log,
     MOMASK_OT_show_preferences,
     MOMASK_OT_use_model,
-    MOMASK_OT_play_take,
-    MOMASK_OT_delete_take,
-    MOMASK_OT_reuse_take,
 )

@@ -4,7 +4,7 @@ import textwrap
 from typing import Any, ClassVar
 
 import bpy
-from bpy.types import Action, Context, Menu, Panel, UILayout, UIList
+from bpy.types import Action, Context, Menu, Object, Panel, UILayout, UIList
 
 from ..animation.takes import read_take
 from ..inputs import known_models, lack_of_length, lack_of_target
@@ -155,6 +155,31 @@ class MOMASK_PT_takes(Sidebar, Panel):
             draw_take(layout, context, action)
 
 
+class MOMASK_PT_export(Sidebar, Panel):
+    bl_label = "Export"
+    bl_idname = "MOMASK_PT_export"
+
+    def draw(self, context: Context) -> None:
+        layout = self.layout
+        playing = played_action(context.object)
+        if playing is None:
+            draw_text(layout, context, "Select a character that plays a take", "INFO")
+        else:
+            draw_text(layout, context, f"'{context.object.name}' with '{playing.name}'", "ACTION")
+        column = layout.column(align=True)
+        for preset, label in (("UNREAL", "Unreal"), ("UNITY", "Unity"), ("GENERIC", "Other")):
+            button = column.operator("momask.export", text=f"FBX for {label}", icon="EXPORT")
+            button.ending, button.preset = ".fbx", preset
+        row = layout.row(align=True)
+        row.operator("momask.export", text="glTF").ending = ".glb"
+        row.operator("momask.export", text="BVH").ending = ".bvh"
+
+
+def played_action(ob: Object | None) -> Action | None:
+    is_character = ob is not None and ob.type == "ARMATURE" and ob.animation_data is not None
+    return ob.animation_data.action if is_character else None
+
+
 def chosen_take(settings: Any) -> Action | None:
     """The take on the chosen line of the list, None where the line is no take."""
     index = settings.take_index
@@ -228,6 +253,7 @@ CLASSES = (
     MOMASK_PT_generate,
     MOMASK_PT_advanced,
     MOMASK_PT_takes,
+    MOMASK_PT_export,
     MOMASK_UL_takes,
     MOMASK_MT_history,
     MOMASK_MT_models,

@@ -29,7 +29,7 @@ def _shown() -> tuple[object, ...]:
     return (
         session.is_busy,
         session.phase,
-        round(session.share, 2),
+        round(session.share, 1),
         session.error,
         session.notice,
         session.result,
@@ -38,9 +38,11 @@ def _shown() -> tuple[object, ...]:
 
 
 def redraw() -> None:
-    """The sidebars of all 3D Views; the viewports too, where keys have just been written."""
+    """The sidebars of all 3D Views. The views redraw by themselves when what they show changes."""
     manager = bpy.context.window_manager
     for window in manager.windows if manager else ():
         for area in window.screen.areas:
             if area.type == "VIEW_3D":
-                area.tag_redraw()
+                for region in area.regions:
+                    if region.type == "UI":
+                        region.tag_redraw()

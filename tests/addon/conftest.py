@@ -1,5 +1,8 @@
 """Real Blender, when its module is installed, and a motion made in code."""
 
+import time
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
@@ -49,3 +52,40 @@ def character(bpy, scene, motion):
     armature = build_character("Mannequin", scene.collection)
     play(scene, armature, motion, count_keys(scene, motion, None), "someone waves")
     return armature
+
+
+@pytest.fixture(scope="session")
+def _registered(bpy) -> Iterator[None]:
+    """Blender hangs at its end when classes stay registered."""
+    import momask_blender
+
+    momask_blender.register()
+    yield
+    momask_blender.unregister()
+
+
+@pytest.fixture
+def session(bpy, _registered):
+    """The add-on's session with an empty file and nothing under way; its worker stays warm."""
+    from momask_blender.session import session
+
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.context.scene.momask.own_settings = True
+    yield session
+    if session.is_busy:
+        session.shut_down()
+    session.forget_file()
+
+
+def one_after_another(session, until=lambda: False) -> None:
+    """Tick as a window's timer does, until all is quiet or something is so."""
+    deadline = time.monotonic() + 120.0
+    while session.is_busy and not until():
+        assert time.monotonic() < deadline
+        session.tick()
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def tick_on():
+    return one_after_another

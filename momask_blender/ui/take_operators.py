@@ -1,0 +1,166 @@
+"""Thin operators on one take: play it, delete it, make it again, export it."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import bpy
+from bpy.props import EnumProperty, StringProperty
+from bpy.types import Context, Event, Operator
+
+from ..animation.export import export_take
+from ..animation.takes import Take, delete_take, play_take, read_take
+from ..contract.skeleton import FPS
+from ..contract.targets import check_target
+from ..errors import UserError
+from ..rig.character import is_our_character
+from ..settings import settings_of
+from .operators import refuse
+
+PRESETS = (
+    ("GENERIC", "Generic", "Y up, for most programs"),
+    ("UNREAL", "Unreal", "Axes, units and root as Unreal Engine imports them"),
+    ("UNITY", "Unity", "As Unity imports a humanoid"),
+)
+ENDINGS = (
+    (".fbx", "FBX", "For game engines"),
+    (".glb", "glTF", "Binary glTF"),
+    (".bvh", "BVH", "Bones only, for motion tools"),
+)
+
+
+class TakeOperator:
+    """What operators on one take share: they name the Action."""
+
+    take: StringProperty(name="Take", description="Name of the Action")
+
+    def action(self) -> bpy.types.Action:
+        action = bpy.data.actions.get(self.take)
+        if action is None:
+            raise UserError(f"There is no take '{self.take}' any more.")
+        return action
+
+
+class MOMASK_OT_play_take(TakeOperator, Operator):
+    """Let the active character play this take. The Action that it plays now stays in the file"""
+
+    bl_idname = "momask.play_take"
+    bl_label = "Play Take"
+    bl_options: ClassVar = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        if not is_our_character(context.object):
+            cls.poll_message_set("Select a MoMask character first")
+            return False
+        return True
+
+    def execute(self, context: Context) -> set[str]:
+        try:
+            play_take(context.object, self.action())
+        except UserError as error:
+            return refuse(self, error)
+        return {"FINISHED"}
+
+
+class MOMASK_OT_delete_take(TakeOperator, Operator):
+    """Delete this take and its keys. Other Actions stay"""
+
+    bl_idname = "momask.delete_take"
+    bl_label = "Delete Take"
+    bl_options: ClassVar = {"REGISTER", "UNDO"}
+
+    def invoke(self, context: Context, event: Event) -> set[str]:
+        return context.window_manager.invoke_confirm(self, event)
+
+    def execute(self, _context: Context) -> set[str]:
+        try:
+            delete_take(self.action())
+        except UserError as error:
+            return refuse(self, error)
+        return {"FINISHED"}
+
+
+class MOMASK_OT_reuse_take(TakeOperator, Operator):
+    """Set the panel to what made this take: the same prompt, length, seed and settings"""
+
+    bl_idname = "momask.reuse_take"
+    bl_label = "Use Its Settings"
+    bl_options: ClassVar = {"REGISTER", "UNDO"}
+
+    def execute(self, context: Context) -> set[str]:
+        try:
+            take = read_take(self.action())
+        except UserError as error:
+            return refuse(self, error)
+        if take is None:
+            return refuse(self, UserError(f"'{self.take}' does not say how it was made."))
+        settings = settings_of(context.scene)
+        settings.prompt, settings.seed, settings.lock_seed = take.prompt, take.seed, True
+        settings.variations = 1
+        _set_length(settings, take)
+        _set_sampling(settings, take.settings)
+        return {"FINISHED"}
+
+
+def _set_length(settings: Any, take: Take) -> None:
+    settings.length = "MODEL" if take.num_frames is None else "SECONDS"
+    if take.num_frames is not None:
+        settings.seconds = take.num_frames / FPS
+
+
+def _set_sampling(settings: Any, used: dict[str, Any]) -> None:
+    """What a take notes may be anything: only numbers in the panel's own limits get through."""
+    names = {
+        "steps": "steps",
+        "guidance": "guidance_scale",
+        "residual_guidance": "residual_guidance_scale",
+        "temperature": "temperature",
+    }
+    found = {name: used.get(noted) for name, noted in names.items()}
+    settings.own_settings = not all(isinstance(value, int | float) for value in found.values())
+    if not settings.own_settings:
+        for name, value in found.items():
+            setattr(settings, name, value)
+
+
+class MOMASK_OT_export(Operator):
+    """Write the active character and the take that it plays, and nothing else, to a file"""
+
+    bl_idname = "momask.export"
+    bl_label = "Export Take"
+
+    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filter_glob: StringProperty(default="*.fbx;*.glb;*.bvh", options={"HIDDEN"})
+    ending: EnumProperty(name="Format", items=ENDINGS, default=".fbx")
+    preset: EnumProperty(name="For", items=PRESETS, default="GENERIC")
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        if context.object is None or context.object.type != "ARMATURE":
+            cls.poll_message_set("Select a character first")
+            return False
+        return True
+
+    def invoke(self, context: Context, _event: Event) -> set[str]:
+        data = context.object.animation_data
+        action = data.action if data else None
+        name = bpy.path.clean_name(action.name if action else context.object.name)
+        folder = bpy.path.abspath("//") or str(Path.home())
+        self.filepath = str(Path(folder) / f"{name}{self.ending}")
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: Context) -> set[str]:
+        file = Path(bpy.path.abspath(self.filepath))
+        if file.suffix.lower() != self.ending:
+            file = file.with_name(file.name + self.ending)
+        try:
+            check_target(file, (self.ending,))
+            export_take(context.object, file, self.preset)
+        except (UserError, ValueError) as error:
+            return refuse(self, UserError(str(error)))
+        self.report({"INFO"}, f"Wrote {file}")
+        return {"FINISHED"}
+
+
+CLASSES = (MOMASK_OT_play_take, MOMASK_OT_delete_take, MOMASK_OT_reuse_take, MOMASK_OT_export)

@@ -1,0 +1,255 @@
+"""While a motion is being made: the session ticked by hand, as a window's timer does."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from momask_blender.contract.messages import OUT_OF_MEMORY, WEIGHTS
+from momask_blender.errors import UserError
+
+pytestmark = pytest.mark.blender
+
+
+def start(bpy, session, **changes) -> None:
+    """What the button does in a window."""
+    from momask_blender.inputs import placement_from, request_from
+
+    settings = bpy.context.scene.momask
+    for name, value in ({"prompt": "a person jumps", "seconds": 2.0} | changes).items():
+        setattr(settings, name, value)
+    session.start(request_from(settings, seed=3), placement_from(bpy.context, settings))
+
+
+@pytest.fixture
+def character(bpy, session, tick_on):
+    """One of ours, made and played; the target of the next motion."""
+    start(bpy, session, target="NEW")
+    tick_on(session)
+    assert session.error is None
+    return bpy.context.object
+
+
+def test_a_motion_arrives_tick_by_tick(bpy, session, tick_on):
+    start(bpy, session, target="NEW", variations=2)
+    phases = []
+    tick_on(session, lambda: phases.append(session.phase))
+    assert {"Generating motion", "Writing keys"} <= set(phases)
+    assert len(bpy.data.actions) == 2
+    assert session.tick() is not None, "an idle worker is still watched"
+
+
+def test_nothing_starts_twice(bpy, session, tick_on):
+    start(bpy, session, target="NEW")
+    with pytest.raises(UserError, match="is being made"):
+        start(bpy, session, target="NEW")
+    tick_on(session)
+    assert len(bpy.data.actions) == 1
+
+
+def test_a_character_renamed_meanwhile_gets_its_motion(bpy, session, character, tick_on):
+    start(bpy, session, prompt="a person walks")
+    character.name = "Hero"
+    bpy.data.objects.new("Mannequin", None)
+    tick_on(session)
+    assert session.error is None
+    assert bpy.data.objects["Hero"].animation_data.action.name == "a person walks"
+
+
+def test_a_character_deleted_meanwhile_loses_nothing(bpy, session, character, tick_on):
+    start(bpy, session, prompt="a person walks")
+    bpy.data.objects.remove(character)
+    tick_on(session)
+    assert "'Mannequin' was deleted" in session.error.message
+    assert [action.name for action in bpy.data.actions] == ["a person jumps"]
+    bpy.context.scene.momask.target = "NEW"
+    assert bpy.ops.momask.apply_again() == {"FINISHED"}
+    assert bpy.context.object.animation_data.action.name == "a person walks"
+
+
+def test_undo_meanwhile_leaves_no_dead_reference(bpy, session, character, tick_on):
+    bpy.ops.ed.undo_push(message="one")
+    character.location.x = 5.0
+    bpy.ops.ed.undo_push(message="moved")
+    start(bpy, session, prompt="a person walks")
+    bpy.ops.ed.undo()
+    tick_on(session)
+    assert session.error is None
+    armature = bpy.data.objects["Mannequin"]
+    assert armature.location.x == 0.0
+    assert armature.animation_data.action.name == "a person walks"
+
+
+def test_undo_that_takes_the_character_away_is_told(bpy, session, tick_on):
+    bpy.ops.ed.undo_push(message="empty")
+    start(bpy, session, target="NEW")
+    tick_on(session)
+    start(bpy, session, prompt="a person walks")
+    bpy.ops.ed.undo()
+    tick_on(session)
+    assert "was deleted meanwhile" in session.error.message
+    assert session.can_apply_again
+
+
+def test_an_action_edited_meanwhile_stays(bpy, session, character, tick_on):
+    start(bpy, session, prompt="a person walks")
+    bone = character.pose.bones["head"]
+    bone.rotation_quaternion = (0.9, 0.1, 0.2, 0.3)
+    bone.keyframe_insert("rotation_quaternion", frame=500)
+    tick_on(session)
+    assert session.error is None
+    assert bpy.data.actions["a person jumps"].frame_range[1] == 500
+
+
+def test_a_character_in_pose_mode_gets_its_motion(bpy, session, character, tick_on):
+    bpy.ops.object.mode_set(mode="POSE")
+    start(bpy, session, prompt="a person walks")
+    tick_on(session)
+    assert session.error is None
+    assert character.mode == "POSE"
+    assert character.animation_data.action.name == "a person walks"
+
+
+def test_a_motion_waits_for_the_end_of_edit_mode(bpy, session, character, tick_on):
+    start(bpy, session, prompt="a person walks")
+    bpy.ops.object.mode_set(mode="EDIT")
+    tick_on(session, lambda: session.suspended)
+    assert "Leave Edit Mode" in session.phase
+    assert character.animation_data.action.name == "a person jumps"
+    bpy.ops.object.mode_set(mode="OBJECT")
+    tick_on(session)
+    assert character.animation_data.action.name == "a person walks"
+
+
+def test_opening_a_file_drops_the_motion(bpy, session, tick_on, tmp_path):
+    file = str(tmp_path / "other.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=file, copy=True)
+    start(bpy, session, target="NEW", seconds=9.8, variations=8)
+    tick_on(session, lambda: session.job.phase == "Generating motion")
+    bpy.ops.wm.open_mainfile(filepath=file)
+    tick_on(session)
+    assert (len(bpy.data.actions), session.error) == (0, None)
+    start(bpy, session, target="NEW")
+    tick_on(session)
+    assert len(bpy.data.actions) == 1
+
+
+def test_the_scene_that_asked_gets_the_motion(bpy, session, tick_on):
+    first = bpy.context.scene
+    first.render.fps = 30
+    start(bpy, session, target="NEW")
+    second = bpy.data.scenes.new("Second")
+    bpy.context.window.scene = second
+    tick_on(session)
+    assert [ob.type for ob in first.objects] == ["ARMATURE", "MESH"]
+    assert len(second.objects) == 0
+    assert tuple(bpy.data.actions[0].frame_range) == (1, 60)
+
+
+def test_a_scene_deleted_meanwhile_is_told(bpy, session, tick_on):
+    other = bpy.data.scenes.new("Other")
+    bpy.context.window.scene = other
+    start(bpy, session, target="NEW")
+    bpy.data.scenes.remove(other)
+    tick_on(session)
+    assert "'Other' was deleted" in session.error.message
+    assert len(bpy.data.actions) == 0
+
+
+@pytest.mark.parametrize("phase", ["Starting", "Loading the model", "Generating motion"])
+def test_cancel_answers_soon_and_changes_nothing(bpy, session, tick_on, phase):
+    session.shut_down()
+    start(bpy, session, target="NEW", seconds=9.8, variations=8)
+    tick_on(session, lambda: session.job.phase == phase)
+    asked = time.monotonic()
+    session.cancel()
+    tick_on(session)
+    assert time.monotonic() - asked < 0.3
+    assert session.result == "Cancelled. Nothing was changed"
+    assert (len(bpy.data.actions), len(bpy.data.objects), session.error) == (0, 0, None)
+    start(bpy, session, target="NEW", seconds=1.0, variations=1)
+    tick_on(session)
+    assert len(bpy.data.actions) == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a signal")
+def test_a_worker_killed_in_the_middle_is_told_and_replaced(bpy, session, tick_on):
+    start(bpy, session, target="NEW", seconds=9.8, variations=8)
+    tick_on(session, lambda: session.job.phase == "Generating motion")
+    os.kill(session.worker.pid, signal.SIGKILL)
+    tick_on(session)
+    assert session.error.code == OUT_OF_MEMORY
+    assert (len(bpy.data.actions), len(bpy.data.objects)) == (0, 0)
+    start(bpy, session, target="NEW", seconds=1.0, variations=1)
+    assert session.error is None
+    tick_on(session)
+    assert len(bpy.data.actions) == 1
+
+
+def test_missing_and_damaged_weights_are_told(bpy, session, tick_on, tmp_path, monkeypatch):
+    import shutil
+
+    from momask_blender import settings
+    from momask_blender.inputs import SHIPPED_WEIGHTS
+
+    folder = tmp_path / "é weights"
+    shutil.copytree(SHIPPED_WEIGHTS / "starter", folder / "broken")
+    file = folder / "broken" / "rvq.safetensors"
+    file.write_bytes(file.read_bytes()[:-1])
+    monkeypatch.setattr(settings._DEFAULTS, "weights_folder", str(folder), raising=False)
+    for model, words in (("broken", "rvq.safetensors is damaged"), ("gone", "no model 'gone'")):
+        monkeypatch.setattr(settings._DEFAULTS, "model", model, raising=False)
+        start(bpy, session, target="NEW")
+        tick_on(session)
+        assert session.error.code == WEIGHTS
+        assert words in session.error.message
+    session.get_ready()
+    assert session.lack.text == "There is no model 'gone'"
+
+
+def test_a_worker_that_does_not_start_is_told(bpy, session, monkeypatch, tmp_path):
+    monkeypatch.setattr("momask_blender.worker_client.sys.executable", str(tmp_path / "python"))
+    session.shut_down()
+    with pytest.raises(RuntimeError, match="could not be started"):
+        bpy.ops.momask.generate(seconds=1.0)
+    assert not session.is_busy
+
+
+def test_no_room_for_results_is_told(bpy, session, monkeypatch, tmp_path):
+    session.shut_down()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    with pytest.raises(RuntimeError, match="temporary folder"):
+        bpy.ops.momask.generate(seconds=1.0)
+
+
+def test_prompts_are_remembered_between_sessions(tmp_path):
+    from momask_blender.history import History
+
+    history = History(tmp_path)
+    for prompt in ("walk", "run é", "walk"):
+        history.add(prompt)
+    assert History(tmp_path).prompts == ["walk", "run é"]
+    (tmp_path / "prompts.json").write_text('{"a": 1}')
+    assert History(tmp_path).prompts == []
+    (tmp_path / "prompts.json").write_text("[1, null")
+    assert History(tmp_path).prompts == []
+
+
+def test_a_folder_that_cannot_be_written_costs_only_the_history():
+    from momask_blender.history import History
+
+    history = History(Path("/proc/nowhere"))
+    history.add("walk")
+    assert history.prompts == ["walk"]
+
+
+def test_results_do_not_pile_up(bpy, session, tick_on):
+    for _ in range(3):
+        start(bpy, session, target="NEW", variations=2)
+        tick_on(session)
+    assert len(list(session._private_folder().iterdir())) == 2, "the last motion's files"
+    folder = session._private_folder()
+    session.shut_down()
+    assert not folder.exists()
