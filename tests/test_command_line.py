@@ -132,12 +132,14 @@ def start(*arguments: str, cwd: Path) -> subprocess.Popen:
 
 @pytest.mark.blender
 @pytest.mark.skipif(os.name != "posix", reason="sends Ctrl-C as POSIX does")
-@pytest.mark.parametrize("moment", ["at once", "in the model", "while rendering"])
+@pytest.mark.parametrize("moment", ["at once", "in the model", "while rendering", "while filming"])
 def test_an_interrupt_ends_it_at_once_and_leaves_nothing_half_done(tmp_path, moment):
     pytest.importorskip("bpy", reason="the bpy module is not installed")
-    running = start("walk", "--out", "a.fbx", "--preview", "a.png", cwd=tmp_path)
-    time.sleep({"at once": 0.3, "in the model": 1.2, "while rendering": 0.3}[moment])
-    if moment == "while rendering":
+    preview = "a.mp4" if moment == "while filming" else "a.png"
+    running = start("walk", "--out", "a.fbx", "--preview", preview, cwd=tmp_path)
+    time.sleep(1.2 if moment == "in the model" else 0.3)
+    is_late = moment.startswith("while")
+    if is_late:
         while not (tmp_path / "a.fbx").exists():
             assert running.poll() is None
             time.sleep(0.02)
@@ -151,7 +153,7 @@ def test_an_interrupt_ends_it_at_once_and_leaves_nothing_half_done(tmp_path, mom
     if running.returncode == 130:
         assert complained == ""
     left = {entry.name for entry in tmp_path.iterdir()}
-    assert left == ({"a.fbx"} if moment == "while rendering" else set())
+    assert left == ({"a.fbx"} if is_late else set())
 
 
 @pytest.mark.blender
@@ -179,3 +181,16 @@ def test_words_become_an_fbx_that_moves_as_the_arrays_say(tmp_path):
         bpy.context.scene.frame_set(first + frame)
         heads = [armature.matrix_world @ armature.pose.bones[name].head for name in JOINTS]
         assert np.linalg.norm(np.array(heads) - joints, axis=-1).max() < 1e-3
+
+
+@pytest.mark.blender
+@pytest.mark.slow
+def test_a_film_and_a_glb_from_words(tmp_path):
+    pytest.importorskip("bpy", reason="the bpy module is not installed")
+    arguments = ["generate", "a person waves", "--seconds", "0.5", "--out", "a.glb"]
+    ended = run(*arguments, "--preview", "ein Film é.mp4", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith("Wrote a.glb and ein Film é.mp4")
+    assert len(ended.stdout.splitlines()) == 1
+    assert ended.stderr == "", "progress is for terminals"
+    assert {entry.name for entry in tmp_path.iterdir()} == {"a.glb", "ein Film é.mp4"}

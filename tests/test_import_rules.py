@@ -44,7 +44,10 @@ FREE_OF_BPY = (
     "momask_blender/worker_client.py",
     "momask_blender/__init__.py",
 )
-ADDON_MAY_IMPORT = {*sys.stdlib_module_names, "numpy", "bpy", "mathutils"}
+ADDON_MAY_IMPORT = {*sys.stdlib_module_names, "numpy", "bpy", "mathutils"} | {
+    "bpy_extras",  # Blender's own Python modules
+    "addon_utils",
+}
 
 
 def sources() -> Iterator[tuple[str, ast.Module]]:

@@ -40,7 +40,7 @@ class Moment:
 
     frame: int
     label: str
-    root: Vector  # armature space
+    root: Vector  # world
     top: float  # highest joint, metres
 
 
@@ -70,13 +70,14 @@ def _moments(scene: Scene, armature: Object) -> list[Moment]:
     rate = scene.render.fps / scene.render.fps_base
     for frame in range(scene.frame_start, scene.frame_end + 1):
         scene.frame_set(frame)
-        root = armature.pose.bones[0].head.copy()
+        world = armature.matrix_world
+        root = world @ armature.pose.bones[0].head
         flat = Vector((root.x, root.y))
         travelled += (flat - last).length if last is not None else 0.0
         last = flat
         if frame in frames:
             seconds = (frame - scene.frame_start) / rate
-            top = max(bone.head.z for bone in armature.pose.bones)
+            top = max((world @ bone.head).z for bone in armature.pose.bones)
             moments.append(Moment(frame, f"{seconds:.2f} s   {travelled:.1f} m", root, top))
     return moments
 
