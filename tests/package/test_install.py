@@ -151,6 +151,15 @@ def test_wheels_that_cannot_work_stop_the_build(build, studio, tmp_path, added, 
     assert not list(tmp_path.glob("*.zip"))
 
 
+def test_a_damaged_wheel_stops_the_build(build, studio, tmp_path):
+    damaged = next(studio.glob("sympy*"))
+    damaged.write_bytes(damaged.read_bytes()[:-30])
+    ended = build_with(build, studio, tmp_path)
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    assert f"{damaged} is damaged" in line
+
+
 def test_a_folder_without_pytorch_stops_the_build(build, tmp_path):
     ended = build_with(build, tmp_path, tmp_path / "out")
     assert ended.returncode == 2
