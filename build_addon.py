@@ -41,8 +41,8 @@ FITTING_TAG = {
 PACKAGES = ("momask_blender", "model_runtime", "weights_fetcher")
 DOCUMENTS = ("LICENSE", "LICENSES.md")
 LEFT_OUT = (  # needs PyTorch and a training folder; generating does not need it
-    "model_runtime/training/*",
-    "model_runtime/evaluation/*",
+    "model_runtime/training/",
+    "model_runtime/evaluation/",
     "weights_fetcher/evaluator.py",
 )
 KEPT = (  # the command line of the runtime names its options
@@ -163,7 +163,7 @@ def is_shipped(path: Path) -> bool:
         return path.parts[2] == "starter"
     if path.as_posix() in KEPT:
         return True
-    return not any(path.match(pattern) for pattern in LEFT_OUT)
+    return not path.as_posix().startswith(LEFT_OUT)
 
 
 def copy(source: Path, target: Path) -> None:
