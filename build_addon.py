@@ -41,8 +41,8 @@ FITTING_TAG = {
 PACKAGES = ("momask_blender", "model_runtime", "weights_fetcher")
 DOCUMENTS = ("LICENSE", "LICENSES.md")
 LEFT_OUT = (  # needs PyTorch and a training folder; generating does not need it
-    "model_runtime/training/*",
-    "model_runtime/evaluation/*",
+    "model_runtime/training/",
+    "model_runtime/evaluation/",
     "weights_fetcher/evaluator.py",
 )
 KEPT = (  # the command line of the runtime names its options
@@ -163,7 +163,7 @@ def is_shipped(path: Path) -> bool:
         return path.parts[2] == "starter"
     if path.as_posix() in KEPT:
         return True
-    return not any(path.match(pattern) for pattern in LEFT_OUT)
+    return not path.as_posix().startswith(LEFT_OUT)
 
 
 def copy(source: Path, target: Path) -> None:
@@ -193,6 +193,8 @@ def add_wheels(stage: Path, wheels: list[Path], platform: str) -> None:
 
 def licences(wheel: Path) -> Iterator[tuple[str, bytes]]:
     """File name and text of each licence at the top of the wheel's package or metadata."""
+    if not zipfile.is_zipfile(wheel):
+        raise BuildError(f"{wheel} is damaged: fetch it again.")
     with zipfile.ZipFile(wheel) as archive:
         for name in archive.namelist():
             folder, _, base = name.rpartition("/")
@@ -223,8 +225,11 @@ def check(archive: Path, max_bytes: int | None) -> None:
     longest = max(names, key=len)
     if len(longest) >= MAX_PATH:
         raise BuildError(f"{longest} is too long a path: {len(longest)} of {MAX_PATH - 1}.")
-    if len({name.casefold() for name in names}) != len(names):
-        raise BuildError(f"{archive.name} holds two names that are one on Windows.")
+    seen: dict[str, str] = {}
+    for name in names:
+        if twin := seen.get(name.casefold()):
+            raise BuildError(f"{name} and {twin} are one file on Windows.")
+        seen[name.casefold()] = name
     if max_bytes is not None and archive.stat().st_size >= max_bytes:
         size = archive.stat().st_size / 1e6
         raise BuildError(
@@ -271,8 +276,8 @@ def fetch(name: str, sha256: str) -> Path:
         download(f"{wheel.distribution}=={wheel.version}", python, wheel.platform.split("."))
     if not file.exists() or sha256_of(file) != sha256:
         raise BuildError(
-            f"{file} is not the wheel of {LOCK.name}: delete it and build again, or look who "
-            "changed it."
+            f"{file} is not the wheel that {LOCK.name} names: delete it and build again. When a "
+            "fresh one is refused too, the package index has changed it."
         )
     return file
 

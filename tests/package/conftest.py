@@ -48,23 +48,25 @@ def zip_for(build: Build, tmp_path_factory: pytest.TempPathFactory) -> Callable[
 
 
 @pytest.fixture(scope="session")
-def life_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, str], dict]:
-    """Installs, uses and uninstalls a zip in a new user folder of the given name."""
+def in_blender(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict]:
+    """Runs a script of this folder in a Blender with a new user folder and without a network;
+    returns what the script says on its last line."""
 
-    def live(archive: Path, user: str) -> dict:
-        folder = tmp_path_factory.mktemp("user") / user
+    def run(script: str, argument: Path, user: str = "user") -> dict:
+        folder = tmp_path_factory.mktemp("users") / user
         folder.mkdir()
         ended = subprocess.run(
-            [*_without_network(), sys.executable, HERE / "in_blender.py", archive],
+            [*_without_network(), sys.executable, HERE / script, argument],
             env=os.environ | {"BLENDER_USER_RESOURCES": str(folder), "PYTHONUTF8": "1"},
             capture_output=True,
             encoding="utf-8",
             check=False,
         )
+        shutil.rmtree(folder)
         assert ended.returncode == 0, ended.stdout + ended.stderr
         return json.loads(ended.stdout.splitlines()[-1])
 
-    return live
+    return run
 
 
 def _without_network() -> list[str]:

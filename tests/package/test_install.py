@@ -15,8 +15,8 @@ PYTHON = f"cp{sys.version_info.major}{sys.version_info.minor}"
 
 
 @pytest.fixture(scope="module", params=["user", "名 with spaces é"])
-def life(request, zip_for, life_of) -> dict:
-    return life_of(zip_for("linux-x64"), request.param)
+def life(request, zip_for, in_blender) -> dict:
+    return in_blender("in_blender.py", zip_for("linux-x64"), request.param)
 
 
 def test_the_network_was_out_of_reach(life):
@@ -69,6 +69,15 @@ def test_uninstalled_it_leaves_nothing(life):
     assert gone["warnings"] == {}
 
 
+def test_it_installs_from_a_repository(build, tmp_path, in_blender):
+    ended = build("--platform", "linux-x64", "--out", tmp_path, "--index")
+    assert ended.returncode == 0, ended.stderr
+    seen = in_blender("from_a_repository.py", tmp_path / "index.json")
+    assert seen["enabled"]
+    assert seen["packages"] == ["onnxruntime", "safetensors"]
+    assert seen["warnings"] == {}
+
+
 def make_wheel(folder: Path, name: str, python: str, platform: str) -> Path:
     """A real wheel of one package with one empty module."""
     distribution, version = name.split("-")
@@ -107,11 +116,11 @@ def build_with(build, studio: Path, out: Path):
     return build("--platform", "linux-x64", "--out", out, "--torch-wheels", studio)
 
 
-def test_a_studio_adds_its_pytorch(build, studio, tmp_path, life_of):
+def test_a_studio_adds_its_pytorch(build, studio, tmp_path, in_blender):
     ended = build_with(build, studio, tmp_path)
     assert ended.returncode == 0, ended.stderr
     (archive,) = tmp_path.glob("*-cuda.zip")
-    life = life_of(archive, "user")
+    life = in_blender("in_blender.py", archive)
     assert life["installed"]["packages"] == [
         "nvidia_cublas", "onnxruntime", "safetensors", "sympy", "torch"
     ]  # fmt: skip
@@ -140,6 +149,15 @@ def test_wheels_that_cannot_work_stop_the_build(build, studio, tmp_path, added, 
     assert says in line
     assert added[0].split("-")[0] in line
     assert not list(tmp_path.glob("*.zip"))
+
+
+def test_a_damaged_wheel_stops_the_build(build, studio, tmp_path):
+    damaged = next(studio.glob("sympy*"))
+    damaged.write_bytes(damaged.read_bytes()[:-30])
+    ended = build_with(build, studio, tmp_path)
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    assert f"{damaged} is damaged" in line
 
 
 def test_a_folder_without_pytorch_stops_the_build(build, tmp_path):
