@@ -88,7 +88,8 @@ class OnnxNetworks(Networks):
             session = _session(content, tensors, folder / graph.file)
         except Exception as error:  # ONNX Runtime has no common class of its own
             raise WeightsError(
-                f"{folder / graph.file} cannot be used with {weights.file}: {_reason(error)}"
+                f"{folder / graph.file} cannot be used with {weights.file} ({_reason(error)}). "
+                "Fetch the model again."
             ) from error
         width, expected = session.get_outputs()[0].shape[-1], self._result_width(name)
         if width != expected:
