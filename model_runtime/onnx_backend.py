@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from model_runtime.networks import Networks
 from model_runtime.packing import Tensors
 from model_runtime.weights_folder import (
+    CARD_FILE,
     GRAPHS,
     ModelCard,
     WeightsError,
@@ -87,14 +88,39 @@ class OnnxNetworks(Networks):
             session = _session(content, tensors, folder / graph.file)
         except Exception as error:  # ONNX Runtime has no common class of its own
             raise WeightsError(
-                f"{folder / graph.file} cannot be used with {weights.file}: {_reason(error)}"
+                f"{folder / graph.file} cannot be used with {weights.file} ({_reason(error)}). "
+                "Fetch the model again."
             ) from error
+        width, expected = session.get_outputs()[0].shape[-1], self._result_width(name)
+        if width != expected:
+            raise WeightsError(
+                f"{folder / graph.file} does not fit {CARD_FILE}: "
+                f"it gives {width} numbers instead of {expected}."
+            )
         return session
+
+    def _result_width(self, name: str) -> int:
+        configs = self.configs
+        if name == "length":
+            assert configs.length
+            return configs.length.num_classes
+        if name == "text":
+            assert configs.text
+            return configs.text.width
+        return {
+            "base": configs.base.num_codes,
+            "residual": configs.residual.num_codes + 1,
+            "encode": configs.rvq.num_quantizers,
+            "decode": configs.rvq.num_features,
+        }[name]
 
 
 def _session(graph: bytes, tensors: Tensors, file: Path) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = ERRORS_ONLY
+    options.enable_cpu_mem_arena = False  # as fast, and memory goes back when it is not needed
+    # Threads that wait must not burn the cores that Blender draws with.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # Weights that we do not feed would be looked for inside of the graph file: nothing is there.
     options.add_session_config_entry(
         "session.model_external_initializers_file_folder_path", str(file.absolute())
@@ -105,9 +131,8 @@ def _session(graph: bytes, tensors: Tensors, file: Path) -> onnxruntime.Inferenc
 
 
 def _reason(error: Exception) -> str:
-    """The last part of ONNX Runtime's message, in one line."""
-    words = " ".join(str(error).split()).rpartition("FAIL : ")[2]
-    return words[:200]
+    """ONNX Runtime's message in one line, without its error numbers."""
+    return " ".join(str(error).split()).rpartition(" : ")[2][:200]
 
 
 def _return_free_memory() -> None:

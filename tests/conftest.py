@@ -1,7 +1,7 @@
 """Fixtures that several test folders use."""
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +58,9 @@ def golden(shared: Path) -> Callable[[str], dict[str, np.ndarray]]:
 
 
 @pytest.fixture(scope="session")
-def published(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, bool], Any]:
+def published(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     """The networks of the goldens: their checkpoints in the published layout, converted."""
+    from model_runtime.onnx_backend import OnnxNetworks
     from model_runtime.torch_backend import TorchNetworks
     from weights_fetcher.convert import convert
 
@@ -70,13 +71,26 @@ def published(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Callabl
     }
 
     @cache
-    def open_networks(dataset: str, is_shared: bool = True) -> TorchNetworks:
+    def converted(dataset: str, is_shared: bool) -> Path:
         folder = tmp_path_factory.mktemp("published") / dataset
         residual = residuals[dataset, is_shared]
         convert(shared / "fixtures" / "checkpoints", folder, dataset, residual=residual)
+        return folder
+
+    @cache
+    def open_networks(dataset: str, is_shared: bool = True, backend: str = "torch") -> Any:
+        folder = converted(dataset, is_shared)
+        if backend == "onnx":
+            return OnnxNetworks.open(folder)
         return TorchNetworks.open(folder, "cpu")
 
     return open_networks
+
+
+@pytest.fixture(params=["torch", "onnx"])
+def on_each_backend(request: pytest.FixtureRequest, published: Callable[..., Any]) -> Any:
+    """As `published`, on PyTorch and on ONNX Runtime in turn."""
+    return partial(published, backend=request.param)
 
 
 @pytest.fixture(scope="session")

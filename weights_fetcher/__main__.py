@@ -20,10 +20,15 @@ def main(arguments: list[str] | None = None) -> int:
     conversion.add_argument("--residual", metavar="NAME", help="which residual transformer")
     chosen = parser.parse_args(arguments)
     try:
-        convert(chosen.tree, chosen.out, base=chosen.base, residual=chosen.residual)
+        has_graphs = convert(chosen.tree, chosen.out, base=chosen.base, residual=chosen.residual)
     except (ConvertError, TensorFileError, OSError) as error:
         return refuse(PROGRAM, str(error))
     print(f"Wrote {chosen.out}")
+    if not has_graphs:
+        print(
+            "It has no graphs for ONNX Runtime yet. Where PyTorch is installed, run: "
+            f"python -m model_runtime graphs {chosen.out}"
+        )
     return 0
 
 

@@ -75,8 +75,10 @@ def convert(
     dataset: str = "t2m",
     base: str | None = None,
     residual: str | None = None,
-) -> None:
+) -> bool:
     """Write the weights folder `out`, which must not exist or be empty.
+
+    Returns whether it has graphs for ONNX Runtime.
 
     `base` and `residual` name a transformer's folder where the tree holds several. Raises
     ConvertError, TensorFileError or OSError; nothing is left behind then.
@@ -102,16 +104,15 @@ def convert(
         if out.exists():
             out.rmdir()  # it is empty; Windows renames onto nothing
         draft.replace(out)
+    return bool(graphs)
 
 
 def _graphs(configs: dict[str, dict[str, Any]]) -> dict[str, bytes]:
-    """Graphs for the embedded runtime. Raises ConvertError where PyTorch is not installed."""
+    """Graphs for ONNX Runtime; none where PyTorch, which makes them, is not installed."""
     try:
         from model_runtime.training.graphs import graphs_of
-    except ImportError as error:
-        raise ConvertError(
-            f"Converting needs {error.name}: pip install 'momask-blender[train]'."
-        ) from error
+    except ImportError:
+        return {}
     kinds = {"rvq": RvqConfig, "length": LengthConfig}
     return graphs_of(
         {

@@ -12,9 +12,13 @@ import numpy as np
 import pytest
 import torch
 
+from model_runtime.__main__ import main as graphs_command
+from model_runtime.backends import open_networks
 from model_runtime.nets.configs import LengthConfig, RvqConfig, TransformerConfig
 from model_runtime.nets.rvq import Rvq
 from model_runtime.nets.transformer import LengthEstimator, MaskedTransformer, ResidualTransformer
+from model_runtime.onnx_backend import OnnxNetworks
+from model_runtime.torch_backend import TorchNetworks
 from model_runtime.weights_folder import read_card, read_statistics, read_tensors
 from weights_fetcher import published_layout as layout
 from weights_fetcher.__main__ import main
@@ -318,5 +322,12 @@ def test_the_converter_needs_no_pytorch(tree: Path, tmp_path: Path):
         "from weights_fetcher.__main__ import main\n"
         f"sys.exit(main(['convert', {str(tree)!r}, '--out', {str(tmp_path / 'out')!r}]))"
     )
-    subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, check=True)
-    assert (tmp_path / "out" / "model.json").is_file()
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=REPOSITORY, check=True, capture_output=True, text=True
+    )
+    assert "python -m model_runtime graphs" in ended.stdout
+    out = tmp_path / "out"
+    assert not read_card(out).graphs
+    assert isinstance(open_networks(out, "cpu"), TorchNetworks)
+    assert graphs_command(["graphs", str(out)]) == 0
+    assert isinstance(open_networks(out, "cpu"), OnnxNetworks)

@@ -71,16 +71,16 @@ def test_rvq_decodes_some_layers_and_absent_tokens(published: Open, golden: Read
         np.testing.assert_allclose(ours.numpy(), official[key], rtol=0, atol=1e-5)
 
 
-def test_decoded_motion_is_in_physical_units(published: Open, golden: Read):
+def test_decoded_motion_is_in_physical_units(on_each_backend: Open, golden: Read):
     official = golden("rvq_t2m")
-    features = published("t2m").decode(official["a.idx"][0])
+    features = on_each_backend("t2m").decode(official["a.idx"][0])
     np.testing.assert_allclose(features, official["post.denorm"][0], rtol=0, atol=1e-5)
     joints = features_to_joints(features.astype(np.float32))
     np.testing.assert_allclose(joints, official["post.joints"][0], rtol=0, atol=1e-5)
 
 
-def test_encoding_takes_physical_units(published: Open, golden: Read):
-    networks, official = published("t2m"), golden("rvq_t2m")
+def test_encoding_takes_physical_units(on_each_backend: Open, golden: Read):
+    networks, official = on_each_backend("t2m"), golden("rvq_t2m")
     physical = official["a.x"][0].astype(np.float64) * networks.std + networks.mean
     assert np.array_equal(networks.encode(physical), official["a.idx"][0])
 
@@ -106,11 +106,11 @@ def test_masked_transformer_in_a_padded_batch(published: Open, golden: Read, dat
 
 
 @pytest.mark.parametrize("dataset", ["t2m", "kit"])
-def test_masked_transformer_clip_by_clip(published: Open, golden: Read, dataset: str):
-    networks, official = published(dataset), golden(f"mask_{dataset}")
+def test_masked_transformer_clip_by_clip(on_each_backend: Open, golden: Read, dataset: str):
+    networks, official = on_each_backend(dataset), golden(f"mask_{dataset}")
     guidance = {"t2m": 4, "kit": 2}[dataset]
     for case in "ab":
-        tokens = marked(official[f"{case}.ids"], networks.base.config.num_codes)
+        tokens = marked(official[f"{case}.ids"], networks.configs.base.num_codes)
         text, valid = official[f"{case}.cond"], ~official[f"{case}.pad_mask"]
         for name, scale in {"cond": 1, "uncond": 0, f"cfg{guidance}": guidance}.items():
             logits = networks.predict_base(tokens, text, valid, scale)
@@ -120,9 +120,9 @@ def test_masked_transformer_clip_by_clip(published: Open, golden: Read, dataset:
 
 @pytest.mark.parametrize(("dataset", "is_shared"), RESIDUALS)
 def test_residual_transformer_clip_by_clip(
-    published: Open, golden: Read, dataset: str, is_shared: bool
+    on_each_backend: Open, golden: Read, dataset: str, is_shared: bool
 ):
-    networks = published(dataset, is_shared)
+    networks = on_each_backend(dataset, is_shared)
     official = golden(f"res_{dataset}_{'shared' if is_shared else 'nonshared'}")
     scales = {"cond": 1, "uncond": 0, "cfg2": 2, "cfg5": 5}
     compared = 0
@@ -153,8 +153,8 @@ def test_residual_history_sums_the_layers_below(
         np.testing.assert_allclose(ours, official[f"a.hist_q{layer}"], rtol=0, atol=1e-5)
 
 
-def test_length_estimator(published: Open, golden: Read):
+def test_length_estimator(on_each_backend: Open, golden: Read):
     official = golden("length_t2m")
-    logits = published("t2m").length_logits(official["cond"])
+    logits = on_each_backend("t2m").length_logits(official["cond"])
     assert_equal_logits(logits, official["logits"])
     assert np.array_equal(logits.argmax(axis=-1), official["argmax"])

@@ -153,8 +153,8 @@ def counts_used(ratios: np.ndarray, unknown: np.ndarray) -> list[int]:
         ("kit", "s5", 5),
     ],
 )
-def test_generation(published: Open, golden: Read, dataset: str, case: str, steps: int):
-    networks, official = published(dataset), golden(f"generate_{dataset}")
+def test_generation(on_each_backend: Open, golden: Read, dataset: str, case: str, steps: int):
+    networks, official = on_each_backend(dataset), golden(f"generate_{dataset}")
     trace = trace_of(official, case)
     base = follow(networks, trace, argmax(steps, GUIDANCE[dataset]), silent(trace))
     for scale in (2, 5):
@@ -162,28 +162,24 @@ def test_generation(published: Open, golden: Read, dataset: str, case: str, step
             key = f"res_{'' if is_shared else 'nonshared_'}cfg{scale}_all_ids"
             if key not in trace:
                 continue
-            networks = published(dataset, is_shared)
+            networks = on_each_backend(dataset, is_shared)
             sampling = argmax(steps, GUIDANCE[dataset], scale)
             tokens = residual_layers(networks, base, trace, sampling, silent(trace))
             assert np.array_equal(tokens, trace[key]), key
 
 
-def test_generated_tokens_decode_like_the_official_batch(published: Open, golden: Read):
-    import torch
-
+def test_generated_tokens_decode_like_the_official_batch(on_each_backend: Open, golden: Read):
     trace = trace_of(golden("generate_t2m"), "s10")
-    tokens = torch.from_numpy(trace["res_cfg5_all_ids"])
-    with torch.inference_mode():
-        decoded = published("t2m").rvq.decode(tokens).numpy()
+    decoded = on_each_backend("t2m").run_decoder(trace["res_cfg5_all_ids"])
     np.testing.assert_allclose(decoded, trace["decoded"], rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("which", ["middle", "prefix", "suffix", "scattered"])
 @pytest.mark.parametrize(("dataset", "steps"), [("t2m", 10), ("t2m", 18), ("kit", 10)])
 def test_editing_with_kept_tokens(
-    published: Open, golden: Read, dataset: str, steps: int, which: str
+    on_each_backend: Open, golden: Read, dataset: str, steps: int, which: str
 ):
-    networks = published(dataset)
+    networks = on_each_backend(dataset)
     trace = trace_of(golden(f"edit_{dataset}"), f"{which}_s{steps}")
     sampling = argmax(steps, GUIDANCE[dataset], 2.0)
     base = follow(networks, trace, sampling, silent(trace))
@@ -202,34 +198,34 @@ def test_editing_with_kept_tokens(
     ],
 )
 def test_recorded_noise_gives_the_official_tokens(
-    published: Open, golden: Read, case: str, sampling: Sampling
+    on_each_backend: Open, golden: Read, case: str, sampling: Sampling
 ):
     trace = trace_of(golden("sampling_noise_t2m"), case)
     recorded = trace.get("uniform", trace.get("exponential"))
     assert recorded is not None
     noises = [ReplayedNoise(recorded[:, clip]) for clip in range(recorded.shape[1])]
-    follow(published("t2m"), trace, sampling, noises)
+    follow(on_each_backend("t2m"), trace, sampling, noises)
 
 
-def test_recorded_noise_gives_the_official_residual_layers(published: Open, golden: Read):
+def test_recorded_noise_gives_the_official_residual_layers(on_each_backend: Open, golden: Read):
     trace = trace_of(golden("sampling_noise_t2m"), "residual_gumbel")
     noises = [ReplayedNoise(trace["uniform"][:, clip]) for clip in range(2)]
-    networks, base = published("t2m"), trace["base_ids"]
+    networks, base = on_each_backend("t2m"), trace["base_ids"]
     tokens = residual_layers(networks, base, trace, Sampling(), noises)
     assert np.array_equal(tokens, trace["all_ids"])
     assert (tokens[valid_tokens(trace["m_lens"])] == ABSENT).any()
 
 
-def test_recorded_noise_gives_the_official_lengths(published: Open, golden: Read):
+def test_recorded_noise_gives_the_official_lengths(on_each_backend: Open, golden: Read):
     trace = trace_of(golden("sampling_noise_t2m"), "length")
-    logits = published("t2m").length_logits(trace["cond"])
+    logits = on_each_backend("t2m").length_logits(trace["cond"])
     np.testing.assert_allclose(logits, trace["logits"], rtol=0, atol=1e-5)
     noises = [ReplayedNoise(row[None]) for row in trace["exponential"]]
     assert np.array_equal(sample_length(logits, noises), trace["token_lens"])
 
 
-def test_text_embedding_to_joints(published: Open, golden: Read):
-    networks, trace = published("t2m"), golden("end_to_end_t2m")
+def test_text_embedding_to_joints(on_each_backend: Open, golden: Read):
+    networks, trace = on_each_backend("t2m"), golden("end_to_end_t2m")
     lengths = networks.length_logits(trace["cond"])
     np.testing.assert_allclose(lengths, trace["length_logits"], rtol=0, atol=1e-5)
     valid, text = valid_tokens(trace["m_lens"]), trace["cond"]
