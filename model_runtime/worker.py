@@ -45,7 +45,10 @@ from momask_blender.contract.messages import (
     to_line,
 )
 
-NO_MEMORY = ("out of memory", "bad allocation", "failed to allocate", "bad_alloc")
+NO_MEMORY = (  # how libraries say it
+    *("out of memory", "bad allocation", "failed to allocate", "bad_alloc"),
+    "failed to map segment",
+)
 
 
 class CancelledError(Exception):

@@ -114,7 +114,7 @@ class Job:
         self.worker.kill()
         if self.is_cancelled:
             return UserError("Cancelled.", code=CANCELLED)
-        if ended.exit_status == KILLED_BY_SYSTEM:
+        if ended.exit_status == KILLED_BY_SYSTEM or "memory" in ended.last_words.lower():
             return UserError(
                 f"The system ended the motion generator while '{self.phase}', probably because "
                 "memory ran out. Close other programs or make fewer variations, then try again.",

@@ -54,14 +54,14 @@ def test_prompts_outside_are_flagged_and_those_inside_are_not(prompts, encoder, 
 
 def test_examples_are_known_and_distinct(prompts, encoder):
     assert not flagged(prompts, encoder, list(prompts.examples))
-    nearest = prompts.judge(encoder.embed(["a horse gallops"]).vectors[0]).nearest
+    nearest = prompts.judge(encoder.embed_corpus(["a horse gallops"])[0]).nearest
     assert len(nearest) == 3 and set(nearest) <= set(prompts.examples)
     vectors = unit_rows(encoder.embed_corpus(list(nearest))[:, :-4])
     assert ((vectors @ vectors.T)[~np.eye(3, dtype=bool)] < DISTINCT).all()
 
 
 def test_nearest_prompts_are_nearest_in_meaning(prompts, encoder):
-    judged = prompts.judge(encoder.embed(["a person rides up on an escalator"]).vectors[0])
+    judged = prompts.judge(encoder.embed_corpus(["a person rides up on an escalator"])[0])
     assert "a person walks up the stairs" in judged.nearest
 
 

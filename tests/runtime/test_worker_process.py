@@ -254,11 +254,12 @@ def test_a_full_disk_is_named_and_leaves_nothing(worker, ear, tmp_path):
 
 
 @LINUX
-def test_too_little_memory_is_named_and_the_worker_lives(worker, ear, tmp_path):
-    """No more address space than it has after its start: loading the model fails."""
+@pytest.mark.parametrize("more", [30, 120, 250], ids="{} MB".format)
+def test_too_little_memory_is_named_and_the_worker_lives(worker, ear, tmp_path, more):
+    """That much more address space than at its start: libraries or the model do not fit."""
     ear.next(Hello)
     used = int(Path(f"/proc/{worker.pid}/statm").read_text().split()[0])
-    limit(worker, "RLIMIT_AS", used * os.sysconf("SC_PAGE_SIZE") + 30 * MEGABYTE)
+    limit(worker, "RLIMIT_AS", used * os.sysconf("SC_PAGE_SIZE") + more * MEGABYTE)
     worker.send(walk(tmp_path, 1))
     answer = ear.next(Failed | Ended)
     assert isinstance(answer, Failed), answer
