@@ -32,7 +32,7 @@ from .placement import Placed, Placement, place
 from .settings import ADDON_ID, preferences
 from .worker_client import Ended, Worker
 
-TICK = 0.1  # seconds between looks at a running job
+TICK = 0.05  # seconds between looks at a running job
 APPLYING = 0.001  # between the steps of putting a result into the file
 IDLE_TICK = 2.0  # while a worker waits
 SUSPENDED = "Finished. Leave Edit Mode to get the motion"

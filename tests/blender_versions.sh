@@ -31,7 +31,7 @@ run_tests() {  # version, Python, NumPy
   fi
   echo "== Blender $1"
   "$environment/bin/python" -m pytest -q \
-    tests/addon tests/package/test_install.py tests/test_*client*.py
+    tests/addon tests/package/test_install.py tests/test_job.py tests/runtime/test_worker_process.py
 }
 
 if [ $# -eq 0 ]; then set -- 4.2 5.0 5.2; fi

@@ -147,7 +147,7 @@ def test_rates_are_what_broadcasters_mean(fps, parts):
 
 def test_action_names_fit_blender():
     pytest.importorskip("bpy", reason="the bpy module is not installed")
-    from momask_blender.generate import action_name
+    from momask_blender.animation.takes import action_name
 
     assert action_name("  walk \n slowly ") == "walk slowly"
     assert len(action_name("é" * 200).encode()) <= 63
