@@ -127,8 +127,11 @@ def placement_from(context: Context, settings: Any) -> Placement:
 
 
 def lack_of_target(context: Context, settings: Any) -> Lack | None:
-    if settings.target == "NEW" or is_our_character(context.object):
+    if settings.target == "NEW":
         return None
+    if is_our_character(context.object):
+        is_linked = context.object.library is not None
+        return Lack(f"'{context.object.name}' is linked: make an override") if is_linked else None
     if context.object is None:
         return Lack("No character is selected", "momask.use_new_character")
     return Lack(f"'{context.object.name}' is no MoMask character", "momask.use_new_character")

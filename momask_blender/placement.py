@@ -54,6 +54,8 @@ def place(finished: Finished, request: Generate, where: Placement) -> Iterator[P
         armature = _armature(placed)
         before = play_take(armature, bpy.data.actions[placed.actions[0]])
         placed.replaced = before.name if before else ""
+        settings = settings_of(where.scene.resolve())
+        settings.take_index = bpy.data.actions.find(placed.actions[0])
         yield placed
     except (ReferenceError, KeyError) as error:
         raise UserError(

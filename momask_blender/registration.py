@@ -19,7 +19,8 @@ def register() -> None:
     settings.attach()
     bpy.app.handlers.load_pre.append(before_file)
     atexit.register(session.shut_down)
-    session.get_ready()
+    session.look_around()
+    session.open_history()
 
 
 def unregister() -> None:

@@ -26,7 +26,7 @@ from .contract.messages import (
 )
 from .errors import UserError
 from .history import History
-from .inputs import Lack, lack_of_runtime
+from .inputs import Lack, known_models, lack_of_runtime, model_name
 from .job import Job, start_worker
 from .placement import Placed, Placement, place
 from .settings import ADDON_ID, preferences
@@ -55,6 +55,7 @@ class Session:
     result: str = ""  # one line about the last motion
     notice: Notice | None = None
     lack: Lack | None = None  # what the installation misses
+    models: list[str] = field(default_factory=list)  # names to choose from
     runs_on: str = ""  # where the loaded model runs, empty while none is loaded
     suspended: bool = False
     history: History = field(default_factory=History)
@@ -76,7 +77,8 @@ class Session:
 
     @property
     def is_running(self) -> bool:
-        return self.job is not None and not self.job.is_cancelled
+        """Whether there is something to cancel."""
+        return self.suspended or (self.job is not None and not self.job.is_cancelled)
 
     @property
     def can_apply_again(self) -> bool:
@@ -100,12 +102,12 @@ class Session:
 
     # What operators do
 
-    def get_ready(self) -> None:
-        """Look at the disk once, when the add-on is enabled, so that drawing need not.
+    def look_around(self) -> None:
+        """Look at the disk when the add-on or a preference changes, so that drawing need not."""
+        self.models, self.lack = known_models(), lack_of_runtime()
 
-        A folder that cannot be made or written costs the history, nothing else.
-        """
-        self.lack = lack_of_runtime()
+    def open_history(self) -> None:
+        """A folder that cannot be made or written costs the history, nothing else."""
         try:
             folder = Path(bpy.utils.extension_path_user(ADDON_ID, create=True))
         except (OSError, ValueError, AttributeError):
@@ -127,12 +129,12 @@ class Session:
         out = self._private_folder() / f"motion{number}.npz"
         self.job = Job(self._ensure_worker(), replace(request, job=number, out=str(out)))
 
-    def warm_up(self) -> None:
+    def load(self) -> None:
         """Have the model opened, so that the next motion starts at once. Raises UserError."""
-        if self.is_busy or self.runs_on:
-            return
+        self._check_free()
+        self.error = None
         wanted = preferences()
-        request = Load(job=self._next_job(), weights=wanted.model, device=wanted.device)
+        request = Load(job=self._next_job(), weights=model_name(wanted.model), device=wanted.device)
         self.job = Job(self._ensure_worker(), request)
 
     def unload(self) -> None:
@@ -144,6 +146,8 @@ class Session:
     def cancel(self) -> None:
         if self.job is not None:
             self.job.cancel()
+        elif self.suspended:
+            self._fail(UserError("Cancelled.", code=CANCELLED))
 
     def apply_again(self, placement: Placement) -> None:
         """Put the last motion somewhere once more. Raises UserError."""

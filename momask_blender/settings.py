@@ -74,7 +74,6 @@ class MomaskSettings(PropertyGroup):
         max=MAX_SECONDS,
         step=50,
         precision=1,
-        subtype="TIME_ABSOLUTE",
         description=f"Length of the motion, at most {MAX_SECONDS:g} seconds",
     )
     seed: IntProperty(
@@ -166,7 +165,7 @@ class MomaskPreferences(AddonPreferences):
         update=lambda _self, _context: look_again(),
     )
     idle_minutes: FloatProperty(
-        name="Free Memory After",
+        name="Free Memory After (Minutes)",
         default=5.0,
         min=0.1,
         max=240.0,
@@ -205,7 +204,7 @@ def look_again() -> None:
     """After the preferences changed: another model may be there, or missing."""
     from .session import session
 
-    session.get_ready()
+    session.look_around()
 
 
 def suggestions(edited: str) -> list[str]:

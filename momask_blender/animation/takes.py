@@ -72,14 +72,19 @@ def play_take(armature: Object, action: Action) -> Action | None:
 
     That one is given a fake user if nothing else keeps it. Raises UserError.
     """
+    if armature.library is not None:  # Blender would take it and forget it with the file
+        raise UserError(
+            f"'{armature.name}' is linked from another file. Make a library override of it first: "
+            "Object > Library Override > Make."
+        )
     data = armature.animation_data
     before = data.action if data else None
     try:
         bind_action(armature, action)
     except (AttributeError, RuntimeError, TypeError) as error:
         raise UserError(
-            f"'{armature.name}' cannot be given another Action: {error}. If it is linked, make a "
-            "library override of it first."
+            f"'{armature.name}' cannot be given another Action now: {error}. If it is in tweak mode "
+            "of the NLA editor, leave that first."
         ) from error
     if before is None or before == action or read_take(before) is not None:
         return None

@@ -107,6 +107,27 @@ class MOMASK_OT_apply_again(Operator):
         return {"FINISHED"}
 
 
+class MOMASK_OT_load(Operator):
+    """Load the model now, so that the first motion starts at once, or hear why it cannot be"""
+
+    bl_idname = "momask.load"
+    bl_label = "Load Model"
+
+    @classmethod
+    def poll(cls, _context: Context) -> bool:
+        return not session.is_busy and not session.runs_on
+
+    def execute(self, _context: Context) -> set[str]:
+        try:
+            session.load()
+            if bpy.app.background:
+                session.finish()
+        except UserError as error:
+            return refuse(self, error)
+        keep_ticking()
+        return {"FINISHED"}
+
+
 class MOMASK_OT_unload(Operator):
     """Give the memory of the loaded model back; the next motion takes a moment longer"""
 
@@ -232,6 +253,7 @@ CLASSES = (
     MOMASK_OT_generate,
     MOMASK_OT_cancel,
     MOMASK_OT_apply_again,
+    MOMASK_OT_load,
     MOMASK_OT_unload,
     MOMASK_OT_new_seed,
     MOMASK_OT_use_prompt,

@@ -7,7 +7,7 @@ import bpy
 from bpy.types import Action, Context, Menu, Object, Panel, UILayout, UIList
 
 from ..animation.takes import read_take
-from ..inputs import known_models, lack_of_length, lack_of_target
+from ..inputs import lack_of_length, lack_of_target
 from ..session import session
 from ..settings import settings_of
 
@@ -130,7 +130,7 @@ class MOMASK_PT_advanced(Sidebar, Panel):
         column.enabled = not settings.own_settings
         for name in ("steps", "guidance", "residual_guidance", "temperature"):
             column.prop(settings, name)
-        layout.operator("momask.unload")
+        layout.operator("momask.unload" if session.runs_on else "momask.load")
 
 
 class MOMASK_PT_takes(Sidebar, Panel):
@@ -215,10 +215,11 @@ class MOMASK_UL_takes(UIList):
     ) -> None:
         played = context.object and context.object.animation_data
         plays = bool(played) and played.action == item
-        layout.prop(item, "name", text="", emboss=False, icon="RADIOBUT_ON" if plays else "ACTION")
+        row = layout.split(factor=0.8)
+        row.prop(item, "name", text="", emboss=False, icon="RADIOBUT_ON" if plays else "ACTION")
         take = read_take(item)
         if take is not None:
-            layout.label(text=f"{take.num_keys / take.fps:.1f} s")
+            row.label(text=f"{take.num_keys / take.fps:.1f} s")
 
     def filter_items(self, _context: Context, data: Any, name: str) -> tuple[list[int], list[int]]:
         words = self.filter_name.lower()
@@ -245,7 +246,7 @@ class MOMASK_MT_models(Menu):
     bl_label = "Models"
 
     def draw(self, _context: Context) -> None:
-        for name in known_models():
+        for name in session.models:
             self.layout.operator("momask.use_model", text=name).model = name
 
 

@@ -18,5 +18,5 @@ def draw_preferences(layout: UILayout, wanted: Any) -> None:
     column.prop(wanted, "idle_minutes")
     row = layout.row()
     row.label(text=f"Loaded: {session.runs_on}" if session.runs_on else "No model is loaded")
-    row.operator("momask.unload")
+    row.operator("momask.unload" if session.runs_on else "momask.load")
     row.operator("momask.show_log")

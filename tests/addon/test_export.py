@@ -140,7 +140,7 @@ def state(bpy) -> dict:
     return {
         "window": (window.scene.name, window.view_layer.name),
         "frame": (scene.frame_current, scene.frame_start, scene.frame_end),
-        "active": bpy.context.view_layer.objects.active.name,
+        "active": active.name if (active := bpy.context.view_layer.objects.active) else "",
         "modes": {ob.name: ob.mode for ob in bpy.data.objects},
         "selected": {ob.name for ob in bpy.context.view_layer.objects if ob.select_get()},
         "plays": (data.action.name, getattr(data.action_slot, "identifier", ""))

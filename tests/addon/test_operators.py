@@ -307,4 +307,6 @@ def test_freeing_memory_and_going_on(bpy, session):
     assert session.runs_on.startswith("CPU")
     assert bpy.ops.momask.unload() == {"FINISHED"}
     assert session.runs_on == ""
+    assert bpy.ops.momask.load() == {"FINISHED"}
+    assert session.runs_on.startswith("CPU")
     generate(bpy)

@@ -123,6 +123,39 @@ def test_a_motion_waits_for_the_end_of_edit_mode(bpy, session, character, tick_o
     assert character.animation_data.action.name == "a person walks"
 
 
+def test_a_motion_that_waits_can_be_given_up(bpy, session, character, tick_on):
+    start(bpy, session, prompt="a person walks")
+    bpy.ops.object.mode_set(mode="EDIT")
+    tick_on(session, lambda: session.suspended)
+    session.cancel()
+    assert not session.is_busy
+    bpy.ops.object.mode_set(mode="OBJECT")
+    assert session.result == "Cancelled. Nothing was changed"
+    assert character.animation_data.action.name == "a person jumps"
+
+
+def test_a_linked_character_is_told_what_to_do(bpy, session, character, tick_on, tmp_path):
+    file = str(tmp_path / "library.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=file, copy=True)
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    with bpy.data.libraries.load(file, link=True) as (_, wanted):
+        wanted.objects = ["Mannequin"]
+    linked = bpy.data.objects["Mannequin"]
+    bpy.context.scene.collection.objects.link(linked)
+    bpy.context.view_layer.objects.active = linked
+    with pytest.raises(UserError, match="is linked"):
+        start(bpy, session, target="ACTIVE")
+    take = bpy.data.actions.new("walk")
+    with pytest.raises(RuntimeError, match="library override"):
+        bpy.ops.momask.play_take(take=take.name)
+    override = linked.override_create(remap_local_usages=True)
+    bpy.context.view_layer.objects.active = override
+    start(bpy, session, target="ACTIVE", prompt="a person walks")
+    tick_on(session)
+    assert session.error is None
+    assert override.animation_data.action.name == "a person walks"
+
+
 def test_opening_a_file_drops_the_motion(bpy, session, tick_on, tmp_path):
     file = str(tmp_path / "other.blend")
     bpy.ops.wm.save_as_mainfile(filepath=file, copy=True)
@@ -205,7 +238,8 @@ def test_missing_and_damaged_weights_are_told(bpy, session, tick_on, tmp_path, m
         tick_on(session)
         assert session.error.code == WEIGHTS
         assert words in session.error.message
-    session.get_ready()
+    session.look_around()
+    assert session.models == ["starter", "broken"]
     assert session.lack.text == "There is no model 'gone'"
 
 
