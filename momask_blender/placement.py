@@ -108,11 +108,12 @@ def _make_active(armature: Object, scene: Scene) -> None:
     if not shown and bpy.context.scene == scene:
         shown = [bpy.context.view_layer]
     for layer in shown:
-        if armature.name not in layer.objects:
-            continue  # its collection is excluded there
-        for ob in layer.objects.selected:
+        try:
+            armature.select_set(True, view_layer=layer)
+        except RuntimeError:  # its collection is excluded there
+            continue
+        for ob in [ob for ob in layer.objects.selected if ob != armature]:
             ob.select_set(False, view_layer=layer)
-        armature.select_set(True, view_layer=layer)
         layer.objects.active = armature
 
 

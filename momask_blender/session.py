@@ -33,7 +33,8 @@ from .settings import ADDON_ID, preferences
 from .worker_client import Ended, Worker
 
 TICK = 0.05  # seconds between looks at a running job
-APPLYING = 0.001  # between the steps of putting a result into the file
+APPLYING = 0.001  # between ticks that put a result into the file
+BUDGET = 0.012  # seconds after which such a tick begins no further step; a step takes up to 12 ms
 IDLE_TICK = 2.0  # while a worker waits
 SUSPENDED = "Finished. Leave Edit Mode to get the motion"
 
@@ -207,7 +208,7 @@ class Session:
         if answer is not None:
             self.job = None
             self._take_answer(answer, job)
-        return APPLYING if self._placing else TICK
+        return self._place_step() if self._placing else TICK
 
     def _take_answer(self, answer: Answer, job: Job) -> None:
         if isinstance(answer, Loaded):
@@ -229,8 +230,10 @@ class Session:
         if self.suspended:
             return TICK
         assert self._placing is not None
+        until = time.perf_counter() + BUDGET
         try:
-            self._placed = next(self._placing)
+            while time.perf_counter() < until:
+                self._placed = next(self._placing)
         except StopIteration:
             self._placing = None
             self._conclude()

@@ -78,14 +78,13 @@ def play_take(armature: Object, action: Action) -> Action | None:
             "Object > Library Override > Make."
         )
     data = armature.animation_data
-    before = data.action if data else None
-    try:
-        bind_action(armature, action)
-    except (AttributeError, RuntimeError, TypeError) as error:
+    if data is not None and data.use_tweak_mode:
         raise UserError(
-            f"'{armature.name}' cannot be given another Action now: {error}. If it is in tweak mode "
-            "of the NLA editor, leave that first."
-        ) from error
+            f"A strip of '{armature.name}' is being tweaked in the NLA editor. Leave tweak mode "
+            "(Tab), then apply the motion again."
+        )
+    before = data.action if data else None
+    bind_action(armature, action)
     if before is None or before == action or read_take(before) is not None:
         return None
     if before.users == 0 and before.library is None:

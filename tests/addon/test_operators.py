@@ -197,6 +197,26 @@ def test_edit_mode_is_refused_in_scripts(bpy, session):
     generate(bpy)
 
 
+def test_a_strip_that_is_being_tweaked_is_left_alone(bpy, session):
+    generate(bpy)
+    armature = bpy.context.object
+    data, action = armature.animation_data, armature.animation_data.action
+    slot = getattr(data, "action_slot", None)
+    data.action = None
+    strip = data.nla_tracks.new().strips.new("walk", 1, action)
+    if slot is not None:
+        strip.action_slot = slot
+    strip.select = True
+    data.nla_tracks.active = data.nla_tracks[0]
+    data.use_tweak_mode = True
+    refused(bpy, session, "Leave tweak mode", seconds=1.0)
+    assert (strip.action, len(bpy.data.actions)) == (action, 1)
+    data.use_tweak_mode = False
+    assert bpy.ops.momask.apply_again() == {"FINISHED"}
+    assert data.action is not None
+    assert strip.action == action
+
+
 def test_another_objects_edit_mode_does_not_break_building(bpy, session):
     """Bones are built in edit mode; that of the user's object must survive it."""
     from momask_blender.rig.character import build_character
