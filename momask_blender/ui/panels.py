@@ -149,7 +149,7 @@ class MOMASK_PT_takes(Sidebar, Panel):
         name = action.name if action else ""
         row = buttons.row(align=True)
         row.operator("momask.play_take", icon="PLAY").take = name
-        row.operator("momask.reuse_take", icon="LOOP_BACK").take = name
+        row.operator("momask.reuse_take", text="Reuse", icon="LOOP_BACK").take = name
         row.operator("momask.delete_take", text="", icon="TRASH").take = name
         if action is not None:
             draw_take(layout, context, action)
