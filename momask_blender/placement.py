@@ -58,12 +58,13 @@ def place(finished: Finished, request: Generate, where: Placement) -> Iterator[P
         settings.take_index = bpy.data.actions.find(placed.actions[0])
         yield placed
     except (ReferenceError, KeyError) as error:
+        _remove(placed, where)
         raise UserError(
             "The character or its new Action was removed while the motion was being applied. "
             "Press Apply Again."
         ) from error
     except UserError:
-        _remove(placed)
+        _remove(placed, where)
         raise
 
 
@@ -141,9 +142,13 @@ def _add_take(
     placed.actions.append(make_take(armature, pose, take).name)
 
 
-def _remove(placed: Placed) -> None:
+def _remove(placed: Placed, where: Placement) -> None:
     """Take back what was made before the error."""
     for name in placed.actions:
         if (action := bpy.data.actions.get(name)) is not None:
             bpy.data.actions.remove(action)
     placed.actions.clear()
+    armature = placed.armature.find() if placed.armature and where.armature is None else None
+    if armature is not None:
+        meshes = [child.data for child in armature.children]
+        bpy.data.batch_remove([*meshes, armature.data])  # and the objects that are made of them

@@ -163,6 +163,9 @@ class Session:
             return self._step()
         except UserError as error:
             self._fail(error)
+        except Exception as error:
+            self._fail(unexpected(error, self.phase))
+            raise  # to Blender's console, which also ends the timer
         return IDLE_TICK if self.worker else None
 
     def finish(self) -> None:
@@ -214,7 +217,7 @@ class Session:
         if isinstance(answer, Loaded):
             self.runs_on = answer.runs_on
         elif isinstance(answer, Unloaded):
-            self.runs_on = ""
+            self._lose_worker()  # what it still holds goes too; a new one starts in a moment
         elif isinstance(answer, Finished) and isinstance(job.request, Generate):
             self.runs_on = answer.runs_on
             self._finished = (answer, job.request)
@@ -259,15 +262,13 @@ class Session:
             self.result += f". '{self._placed.replaced}' stays in the file"
 
     def _watch_worker(self) -> float | None:
-        """Hear that an idle worker has freed its memory or gone."""
+        """Hear that a worker was idle for long or is gone."""
         if self.worker is None:
             return None
-        for message in self.worker.messages():
-            if isinstance(message, Ended):
-                self._lose_worker()
-            elif isinstance(message, Unloaded):
-                self.runs_on = ""
-        return IDLE_TICK if self.worker else None
+        if any(isinstance(message, Ended | Unloaded) for message in self.worker.messages()):
+            self._lose_worker()
+            return None
+        return IDLE_TICK
 
     def _fail(self, error: UserError) -> None:
         self.job, self._placing, self.suspended = None, None, False
@@ -323,6 +324,11 @@ class Session:
                 with contextlib.suppress(OSError):
                     Path(file).unlink()
         self._finished = None
+
+
+def unexpected(error: Exception, phase: str) -> UserError:
+    words = " ".join(f"{type(error).__name__}: {error}".split())
+    return UserError(f"Something went wrong while '{phase}' ({words}). Please send us the report.")
 
 
 def is_editing() -> bool:

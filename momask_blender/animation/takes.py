@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any
+from zipfile import BadZipFile
 
 import bpy
 import numpy as np
@@ -50,7 +51,7 @@ def read_pose(file: str) -> Pose:
     try:
         with np.load(file, allow_pickle=False) as motion:
             return Pose(motion["root"].astype(float), motion["rotations"].astype(float))
-    except (OSError, KeyError, ValueError, EOFError) as error:
+    except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
         raise UserError(f"The motion that was made cannot be read ({error}). Try again.") from error
 
 

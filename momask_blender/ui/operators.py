@@ -1,5 +1,6 @@
 """Thin operators: read, call, report."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import bpy
@@ -22,6 +23,18 @@ def refuse(operator: Operator, error: UserError) -> set[str]:
     operator.report({"ERROR"}, str(error))
     redraw()
     return {"CANCELLED"}
+
+
+def carry_out(operator: Operator, begin: Callable[[], None]) -> set[str]:
+    """Begin a job. In a window timers carry it on; without one it is done on return."""
+    try:
+        begin()
+        if bpy.app.background:
+            session.finish()
+    except UserError as error:
+        return refuse(operator, error)
+    keep_ticking()
+    return {"FINISHED"}
 
 
 class MOMASK_OT_generate(Operator):
@@ -50,15 +63,12 @@ that the character plays now stays in the file"""
         self._take_arguments(settings)
         if not (settings.lock_seed or self.properties.is_property_set("seed")):
             settings.seed = new_seed()
-        try:
+
+        def begin() -> None:
             request = request_from(settings, settings.seed)
             session.start(request, placement_from(context, settings))
-            if bpy.app.background:
-                session.finish()
-        except UserError as error:
-            return refuse(self, error)
-        keep_ticking()
-        return {"FINISHED"}
+
+        return carry_out(self, begin)
 
     def _take_arguments(self, settings: Any) -> None:
         """What a script passes becomes what the panel shows."""
@@ -97,14 +107,8 @@ class MOMASK_OT_apply_again(Operator):
         return session.can_apply_again
 
     def execute(self, context: Context) -> set[str]:
-        try:
-            session.apply_again(placement_from(context, settings_of(context.scene)))
-            if bpy.app.background:
-                session.finish()
-        except UserError as error:
-            return refuse(self, error)
-        keep_ticking()
-        return {"FINISHED"}
+        settings = settings_of(context.scene)
+        return carry_out(self, lambda: session.apply_again(placement_from(context, settings)))
 
 
 class MOMASK_OT_load(Operator):
@@ -118,14 +122,7 @@ class MOMASK_OT_load(Operator):
         return not session.is_busy and not session.runs_on
 
     def execute(self, _context: Context) -> set[str]:
-        try:
-            session.load()
-            if bpy.app.background:
-                session.finish()
-        except UserError as error:
-            return refuse(self, error)
-        keep_ticking()
-        return {"FINISHED"}
+        return carry_out(self, session.load)
 
 
 class MOMASK_OT_unload(Operator):
@@ -139,14 +136,7 @@ class MOMASK_OT_unload(Operator):
         return bool(session.runs_on) and not session.is_busy
 
     def execute(self, _context: Context) -> set[str]:
-        try:
-            session.unload()
-            if bpy.app.background:
-                session.finish()
-        except UserError as error:
-            return refuse(self, error)
-        keep_ticking()
-        return {"FINISHED"}
+        return carry_out(self, session.unload)
 
 
 class MOMASK_OT_new_seed(Operator):

@@ -18,10 +18,11 @@ def stop_ticking() -> None:
 
 def tick() -> float | None:
     shown = _shown()
-    pause = session.tick()
-    if _shown() != shown:
-        redraw()
-    return pause
+    try:
+        return session.tick()
+    finally:
+        if _shown() != shown:
+            redraw()
 
 
 def _shown() -> tuple[object, ...]:

@@ -279,6 +279,54 @@ def test_a_folder_that_cannot_be_written_costs_only_the_history():
     assert history.prompts == ["walk"]
 
 
+def contents(bpy) -> dict[str, list[str]]:
+    kinds = ("objects", "meshes", "armatures", "actions", "scenes")
+    return {kind: sorted(block.name for block in getattr(bpy.data, kind)) for kind in kinds}
+
+
+def test_an_error_while_applying_leaves_the_file_as_it_was(bpy, session, character):
+    result = next(session._private_folder().iterdir())
+    result.write_bytes(result.read_bytes()[:1000])
+    before = contents(bpy)
+    bpy.context.scene.momask.target = "NEW"
+    with pytest.raises(RuntimeError, match="cannot be read"):
+        bpy.ops.momask.apply_again()
+    assert contents(bpy) == before
+    assert character.animation_data.action.name == "a person jumps"
+
+
+def test_a_mistake_of_ours_is_told_and_does_not_stick(bpy, session, tick_on, monkeypatch):
+    def broken(*_arguments):
+        raise ZeroDivisionError("by zero")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("momask_blender.placement.make_take", broken)
+        start(bpy, session, target="NEW")
+        with pytest.raises(ZeroDivisionError):
+            tick_on(session)
+    assert not session.is_busy
+    assert "ZeroDivisionError: by zero" in session.error.message
+    start(bpy, session, target="NEW")
+    tick_on(session)
+    assert session.error is None
+
+
+def test_an_idle_worker_goes_and_comes_back(bpy, session, tick_on, monkeypatch):
+    from momask_blender import settings
+
+    monkeypatch.setattr(settings._DEFAULTS, "idle_minutes", 0.005)
+    start(bpy, session, target="NEW", seconds=1.0)
+    tick_on(session)
+    deadline = time.monotonic() + 10.0
+    while session.tick() is not None:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert (session.worker, session.runs_on) == (None, "")
+    start(bpy, session, target="ACTIVE", seconds=1.0)
+    tick_on(session)
+    assert len(bpy.data.actions) == 2
+
+
 def test_results_do_not_pile_up(bpy, session, tick_on):
     for _ in range(3):
         start(bpy, session, target="NEW", variations=2)

@@ -17,6 +17,8 @@ HERE = Path(__file__).parent
 CARD = read_card(find_weights("starter"))
 HELD_OUT = tomllib.loads((HERE / "familiarity.toml").read_text(encoding="utf-8"))
 CALIBRATION = tomllib.loads((HERE / "familiarity_calibration.toml").read_text(encoding="utf-8"))
+# Written after the measure was fixed, without a look at its bank of foreign prompts.
+FRESH = tomllib.loads((HERE / "familiarity_fresh.toml").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,9 @@ def test_the_held_out_prompts_were_not_calibrated_on():
         assert not set(HELD_OUT[side]) & set(both)
 
 
-@pytest.mark.parametrize("table", [CALIBRATION, HELD_OUT], ids=["calibration", "held out"])
+@pytest.mark.parametrize(
+    "table", [CALIBRATION, HELD_OUT, FRESH], ids=["calibration", "held out", "fresh"]
+)
 def test_prompts_outside_are_flagged_and_those_inside_are_not(prompts, encoder, table):
     outside = flagged(prompts, encoder, table["outside"])
     inside = flagged(prompts, encoder, table["inside"])
