@@ -36,7 +36,8 @@ TICK = 0.05  # seconds between looks at a running job
 APPLYING = 0.001  # between ticks that put a result into the file
 BUDGET = 0.012  # seconds after which such a tick begins no further step; a step takes up to 12 ms
 IDLE_TICK = 2.0  # while a worker waits
-SUSPENDED = "Finished. Leave Edit Mode to get the motion"
+EDITING = "Finished. Leave Edit Mode to get the motion"
+RENDERING = "Finished. The motion comes when the render is done"
 
 
 @dataclass
@@ -58,7 +59,7 @@ class Session:
     lack: Lack | None = None  # what the installation misses
     models: list[str] = field(default_factory=list)  # names to choose from
     runs_on: str = ""  # where the loaded model runs, empty while none is loaded
-    suspended: bool = False
+    suspended: str = ""  # why a finished motion has to wait
     history: History = field(default_factory=History)
     _placement: Placement | None = None
     _finished: tuple[Finished, Generate] | None = None  # kept until the next motion
@@ -79,7 +80,7 @@ class Session:
     @property
     def is_running(self) -> bool:
         """Whether there is something to cancel."""
-        return self.suspended or (self.job is not None and not self.job.is_cancelled)
+        return bool(self.suspended) or (self.job is not None and not self.job.is_cancelled)
 
     @property
     def can_apply_again(self) -> bool:
@@ -88,7 +89,7 @@ class Session:
     @property
     def phase(self) -> str:
         if self.suspended:
-            return SUSPENDED
+            return self.suspended
         if self.job is None:
             return "Writing keys"
         return "Cancelling" if self.job.is_cancelled else self.job.phase
@@ -194,7 +195,7 @@ class Session:
         """Another file was opened: what was under way belongs to the old one."""
         if self.job is not None and isinstance(self.job.request, Generate):
             self.job.cancel()
-        self._placing, self._placement, self.suspended = None, None, False
+        self._placing, self._placement, self.suspended = None, None, ""
         self._drop_result()
         self.error, self.notice, self.result = None, None, ""
 
@@ -229,7 +230,7 @@ class Session:
         self._placing = place(finished, request, where)
 
     def _place_step(self) -> float:
-        self.suspended = is_editing()
+        self.suspended = reason_to_wait()
         if self.suspended:
             return TICK
         assert self._placing is not None
@@ -250,8 +251,8 @@ class Session:
         assert self._finished is not None
         _, request = self._finished
         push_undo("Generate Motion")
-        span = self._placement.span if self._placement else None
-        seconds = self._placed.num_keys / span.fps if span else 0.0
+        assert self._placement is not None
+        seconds = self._placed.num_keys / self._placement.span.fps
         count = len(self._placed.actions)
         what = f"{count} takes" if count > 1 else f"'{self._placed.actions[0]}'"
         self.result = (
@@ -260,6 +261,15 @@ class Session:
         )
         if self._placed.replaced:
             self.result += f". '{self._placed.replaced}' stays in the file"
+        self.result += self._beyond_the_scene()
+
+    def _beyond_the_scene(self) -> str:
+        assert self._placement is not None
+        scene = self._placement.scene.find()
+        last = self._placement.span.first_frame + self._placed.num_keys - 1
+        if scene is None or last <= scene.frame_end:
+            return ""
+        return f". It ends at frame {last}, after the scene's last frame {scene.frame_end}"
 
     def _watch_worker(self) -> float | None:
         """Hear that a worker was idle for long or is gone."""
@@ -271,7 +281,7 @@ class Session:
         return IDLE_TICK
 
     def _fail(self, error: UserError) -> None:
-        self.job, self._placing, self.suspended = None, None, False
+        self.job, self._placing, self.suspended = None, None, ""
         if self.worker is not None and not self.worker.is_alive:
             self._lose_worker()
         if error.code == CANCELLED:
@@ -329,6 +339,13 @@ class Session:
 def unexpected(error: Exception, phase: str) -> UserError:
     words = " ".join(f"{type(error).__name__}: {error}".split())
     return UserError(f"Something went wrong while '{phase}' ({words}). Please send us the report.")
+
+
+def reason_to_wait() -> str:
+    """Why nothing can be written into the file now, in words; empty if it can."""
+    if is_editing():
+        return EDITING
+    return RENDERING if bpy.app.is_job_running("RENDER") else ""
 
 
 def is_editing() -> bool:

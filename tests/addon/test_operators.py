@@ -58,6 +58,7 @@ def test_the_scene_stays_as_it_was(bpy, session):
     assert list(bpy.context.object.location) == [1.0, 2.0, 3.0]
     rows = next(iter(keys(bpy, bpy.context.object.animation_data.action).values()))
     assert [rows[0][0], rows[-1][0]] == [23.0, 82.0], "from the current frame, 60 keys"
+    assert "ends at frame 82, after the scene's last frame 77" in session.result
 
 
 def test_the_next_motion_goes_onto_the_same_character(bpy, session):
