@@ -53,12 +53,10 @@ DEVICES = (
 class MomaskSettings(PropertyGroup):
     """The panel's inputs, stored with the scene."""
 
-    prompt: StringProperty(
+    prompt: StringProperty(  # no `search`: its callback crashes Blender 4.2 when it ends
         name="Prompt",
         description="What the person does, in English: 'a person walks forward'",
         default="a person walks forward",
-        search=lambda _self, _context, edited: suggestions(edited),
-        search_options={"SUGGESTION"},
     )
     length: EnumProperty(
         name="Length",
@@ -205,13 +203,6 @@ def look_again() -> None:
     from .session import session
 
     session.look_around()
-
-
-def suggestions(edited: str) -> list[str]:
-    from .session import session
-
-    words = edited.lower()
-    return [prompt for prompt in session.history.prompts if words in prompt.lower()]
 
 
 CLASSES = (MomaskSettings, MomaskPreferences)
