@@ -79,6 +79,7 @@ def _generate(chosen: Namespace) -> int:
 def _generate_character(request: Generate, chosen: Namespace, show: "Terminal") -> dict[str, float]:
     with ends_on_interrupt(lambda: None):
         require_bpy()
+        from .animation.takes import made_by
         from .animation.whole_files import remove_unfinished
         from .generate import Delivery, deliver, request_pose
 
@@ -89,14 +90,15 @@ def _generate_character(request: Generate, chosen: Namespace, show: "Terminal") 
         fps=chosen.fps,
         seconds=chosen.seconds,
     )
-    pose, seconds = request_pose(request, show.message)
+    pose, finished = request_pose(request, show.message)
+    how = made_by(request, finished, request.seed)
 
     def abandon() -> None:
         show.clear()
         remove_unfinished(_files(chosen))
 
     with ends_on_interrupt(abandon), quiet_stdout():
-        return seconds | deliver(pose, request.prompt, delivery, show.phase)
+        return finished.seconds | deliver(pose, how, delivery, show.phase)
 
 
 def _files(chosen: Namespace) -> list[Path]:

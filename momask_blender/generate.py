@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import bpy
 from bpy.types import Object, Scene
@@ -13,9 +14,10 @@ from .animation.export import export_take, save_blend
 from .animation.film import render_film
 from .animation.preview import render_contact_sheet
 from .animation.takes import Take, make_take, play_take, read_pose
-from .contract.messages import Generate, Notice, Progress
+from .contract.messages import Finished, Generate, Notice, Progress
 from .contract.pose import Pose
 from .contract.skeleton import FPS
+from .inputs import frame_rate
 from .job import request_motion
 from .placement import CHARACTER
 from .rig.character import build_character
@@ -36,19 +38,20 @@ class Delivery:
 
 def request_pose(
     request: Generate, on_message: Callable[[Progress | Notice], None]
-) -> tuple[Pose, dict[str, float]]:
-    """Have the motion made: 20 fps, model axes; and seconds per stage. Raises UserError."""
+) -> tuple[Pose, Finished]:
+    """Have the motion made: 20 fps, model axes; and what the worker said. Raises UserError."""
     with tempfile.TemporaryDirectory(prefix="momask-") as folder:
         asked = replace(request, out=str(Path(folder) / "motion.npz"))
         finished = request_motion(asked, on_message)
-        return read_pose(finished.files[0]), finished.seconds
+        return read_pose(finished.files[0]), finished
 
 
 def deliver(
-    pose: Pose, prompt: str, delivery: Delivery, announce: Callable[[str], None]
+    pose: Pose, how: dict[str, Any], delivery: Delivery, announce: Callable[[str], None]
 ) -> dict[str, float]:
     """A new character plays the pose and goes into files. -> seconds per stage. Raises UserError.
 
+    `how` is what `takes.made_by` says of it.
     Replaces the open file by an empty one.
     """
     seconds: dict[str, float] = {}
@@ -62,13 +65,15 @@ def deliver(
     scene = new_scene(delivery.fps)
     armature = build_character(CHARACTER, scene.collection)
     num_keys = count_keys(scene, pose, delivery.seconds)
-    stage("Writing keys", lambda: play(scene, armature, pose, num_keys, prompt))
+    stage("Writing keys", lambda: play(scene, armature, pose, num_keys, **how))
     if delivery.file.suffix.lower() == ".blend":
         stage("Saving", lambda: save_blend(delivery.file))
     else:
         stage("Exporting", lambda: export_take(armature, delivery.file, delivery.preset))
     if delivery.preview:
-        stage("Rendering", lambda: preview(scene, armature, prompt, delivery.preview, announce))
+        stage(
+            "Rendering", lambda: preview(scene, armature, how["prompt"], delivery.preview, announce)
+        )
     return seconds
 
 
@@ -104,21 +109,27 @@ def split_rate(fps: float) -> tuple[int, float]:
     return whole, whole / fps
 
 
-def frame_rate(scene: Scene) -> float:
-    return scene.render.fps / scene.render.fps_base
-
-
 def count_keys(scene: Scene, pose: Pose, seconds: float | None) -> int:
     """N seconds give round(N x fps) keys."""
     length = len(pose.root) / FPS if seconds is None else seconds
     return max(1, round(length * frame_rate(scene)))
 
 
-def play(scene: Scene, armature: Object, pose: Pose, num_keys: int, prompt: str) -> None:
-    """Key a pose (20 fps, model axes) from the scene's start frame, one key per frame."""
+def play(
+    scene: Scene, armature: Object, pose: Pose, num_keys: int, prompt: str, **how: Any
+) -> None:
+    """Key a pose (20 fps, model axes) from the scene's start frame, one key per frame.
+
+    `how` are further fields of the `Take`.
+    """
     scene.frame_end = scene.frame_start + num_keys - 1
     take = Take(
-        prompt=prompt, num_keys=num_keys, fps=frame_rate(scene), first_frame=scene.frame_start
+        prompt=prompt,
+        num_keys=num_keys,
+        fps=frame_rate(scene),
+        first_frame=scene.frame_start,
+        character=armature.name,
+        **how,
     )
     play_take(armature, make_take(armature, pose, take))
     scene.frame_set(scene.frame_start)

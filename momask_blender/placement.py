@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import bpy
 from bpy.types import Collection, Object, Scene
 
-from .animation.takes import Span, Take, make_take, play_take, read_pose
+from .animation.takes import Span, Take, made_by, make_take, play_take, read_pose
 from .contract.messages import Finished, Generate
 from .contract.skeleton import FPS
 from .errors import UserError
@@ -68,14 +68,6 @@ def place(finished: Finished, request: Generate, where: Placement) -> Iterator[P
         raise
 
 
-def place_all(finished: Finished, request: Generate, where: Placement) -> Placed:
-    """The same without a pause. Raises UserError."""
-    placed = Placed()
-    for placed in place(finished, request, where):  # noqa: B007 - the last one is wanted
-        pass
-    return placed
-
-
 def _character(where: Placement, placed: Placed) -> Iterator[None]:
     """The target; a new one is built bones first, as the mesh takes its own time."""
     if where.armature is not None:
@@ -130,14 +122,11 @@ def _add_take(
     armature = _armature(placed)
     placed.num_keys = where.span.keys_for(len(pose.root), FPS)
     take = Take(
-        prompt=request.prompt,
-        seed=seed,
         num_keys=placed.num_keys,
         fps=where.span.fps,
         first_frame=where.span.first_frame,
-        num_frames=request.num_frames,
-        settings=finished.settings | {"ran on": finished.runs_on},
         character=armature.name,
+        **made_by(request, finished, seed),
     )
     placed.actions.append(make_take(armature, pose, take).name)
 

@@ -183,9 +183,7 @@ class Session:
         self.job, self._placing = None, None
         self._drop_result()
         if self.worker is not None:
-            self._last_log = list(self.worker.log)
-            self.worker.kill()
-        self.worker, self.runs_on = None, ""
+            self._lose_worker()
         if self._folder is not None:
             with contextlib.suppress(OSError):
                 self._folder.cleanup()

@@ -136,7 +136,8 @@ def start(*arguments: str, cwd: Path) -> subprocess.Popen:
 def test_an_interrupt_ends_it_at_once_and_leaves_nothing_half_done(tmp_path, moment):
     pytest.importorskip("bpy", reason="the bpy module is not installed")
     preview = "a.mp4" if moment == "while filming" else "a.png"
-    running = start("walk", "--out", "a.fbx", "--preview", preview, cwd=tmp_path)
+    lasting = ["--seconds", "9.8", "--steps", "100"] if moment == "in the model" else []
+    running = start("walk", "--out", "a.fbx", "--preview", preview, *lasting, cwd=tmp_path)
     time.sleep(1.2 if moment == "in the model" else 0.3)
     is_late = moment.startswith("while")
     if is_late:
@@ -194,3 +195,17 @@ def test_a_film_and_a_glb_from_words(tmp_path):
     assert len(ended.stdout.splitlines()) == 1
     assert ended.stderr == "", "progress is for terminals"
     assert {entry.name for entry in tmp_path.iterdir()} == {"a.glb", "ein Film é.mp4"}
+
+
+@pytest.mark.blender
+def test_a_blend_knows_how_its_take_was_made(tmp_path):
+    bpy = pytest.importorskip("bpy", reason="the bpy module is not installed")
+    from momask_blender.animation.takes import read_take
+
+    arguments = ["generate", "a person jumps", "--frames", "40", "--seed", "7", "--steps", "5"]
+    ended = run(*arguments, "--out", "jump.blend", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "jump.blend"))
+    take = read_take(bpy.data.actions["a person jumps"])
+    assert (take.prompt, take.seed, take.num_frames) == ("a person jumps", 7, 40)
+    assert (take.settings["model"], take.settings["steps"]) == ("starter", 5)

@@ -10,6 +10,7 @@ import bpy
 import numpy as np
 from bpy.types import Action, Object
 
+from ..contract.messages import Finished, Generate
 from ..contract.pose import Pose
 from ..errors import UserError
 from ..retarget.border import pose_to_blender, resample_pose
@@ -44,6 +45,17 @@ class Span:
 
     def keys_for(self, num_frames: int, model_fps: float) -> int:
         return self.num_keys or max(1, round(num_frames / model_fps * self.fps))
+
+
+def made_by(request: Generate, finished: Finished, seed: int) -> dict[str, Any]:
+    """The fields of a `Take` that tell how to make the same motion again."""
+    settings = finished.settings | {"ran on": finished.runs_on}
+    return {
+        "prompt": request.prompt,
+        "seed": seed,
+        "num_frames": request.num_frames,
+        "settings": settings,
+    }
 
 
 def read_pose(file: str) -> Pose:
@@ -91,11 +103,6 @@ def play_take(armature: Object, action: Action) -> Action | None:
     if before.users == 0 and before.library is None:
         before.use_fake_user = True
     return before
-
-
-def takes() -> list[Action]:
-    """All takes of the file."""
-    return [action for action in bpy.data.actions if STORED_AS in action]
 
 
 def read_take(action: Action) -> Take | None:

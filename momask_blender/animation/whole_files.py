@@ -32,7 +32,8 @@ def remove_unfinished(files: list[Path]) -> None:
 @contextmanager
 def _neighbour(file: Path) -> Iterator[Path]:
     """A new folder beside `file` to write into; what is there at the end takes its place."""
-    with tempfile.TemporaryDirectory(dir=file.parent, prefix=UNFINISHED) as folder:
+    beside = file.parent.absolute()  # Blender has its own idea of where a relative path begins
+    with tempfile.TemporaryDirectory(dir=beside, prefix=UNFINISHED) as folder:
         part = Path(folder) / file.name
         yield part
         os.replace(part, file)
