@@ -47,7 +47,7 @@ from momask_blender.contract.messages import (
 
 NO_MEMORY = (  # how libraries say it
     *("out of memory", "bad allocation", "failed to allocate", "bad_alloc"),
-    "failed to map segment",
+    *("cannot allocate memory", "failed to map segment", "pthread_create failed"),
 )
 
 
@@ -132,7 +132,7 @@ def failure(error: Exception, job: int) -> Failed:
 
     if isinstance(error, CancelledError):
         return failed(CANCELLED, "Cancelled.")
-    if isinstance(error, MemoryError) or any(each in str(error).lower() for each in NO_MEMORY):
+    if lacks_memory(error):
         traceback.print_exception(error)
         return failed(
             OUT_OF_MEMORY,
@@ -150,6 +150,16 @@ def failure(error: Exception, job: int) -> Failed:
     traceback.print_exception(error)
     words = f"The motion generator failed: {type(error).__name__}: {error}"
     return failed(INTERNAL, " ".join(words.split()))
+
+
+def lacks_memory(error: BaseException | None) -> bool:
+    """Whether it, or what it was raised from, is a lack of memory."""
+    while error is not None:
+        text = str(error).lower()
+        if isinstance(error, MemoryError) or any(words in text for words in NO_MEMORY):
+            return True
+        error = error.__cause__
+    return False
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from momask_blender.contract.messages import (
     FILES,
     OUT_OF_MEMORY,
     PROTOCOL,
+    WEIGHTS,
     Cancel,
     Failed,
     Finished,
@@ -254,17 +255,31 @@ def test_a_full_disk_is_named_and_leaves_nothing(worker, ear, tmp_path):
 
 
 @LINUX
-@pytest.mark.parametrize("more", [30, 120, 250], ids="{} MB".format)
-def test_too_little_memory_is_named_and_the_worker_lives(worker, ear, tmp_path, more):
-    """That much more address space than at its start: libraries or the model do not fit."""
+@pytest.mark.parametrize("more", [30, 120], ids="{} MB".format)
+def test_too_little_memory_is_named(worker, ear, tmp_path, more):
+    """That much more address space than at its start: the libraries, or the model, do not fit.
+    A library may end the whole process then: that is told the same."""
     ear.next(Hello)
     used = int(Path(f"/proc/{worker.pid}/statm").read_text().split()[0])
     limit(worker, "RLIMIT_AS", used * os.sysconf("SC_PAGE_SIZE") + more * MEGABYTE)
-    worker.send(walk(tmp_path, 1))
-    answer = ear.next(Failed | Ended)
-    assert isinstance(answer, Failed), answer
-    assert answer.code == OUT_OF_MEMORY
-    assert worker.is_alive
+    job = Job(worker, walk(tmp_path, 1), patience=30.0)
+    with pytest.raises(UserError) as caught:
+        while job.poll(patience=0.1) is None:
+            pass
+    assert caught.value.code == OUT_OF_MEMORY
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lack_of_memory_is_not_taken_for_damaged_weights():
+    """As ONNX Runtime says it when it cannot start its threads, inside our own error."""
+    from model_runtime.weights_folder import WeightsError
+    from model_runtime.worker import failure
+
+    cause = RuntimeError("env.cc:327 PosixThread(...) pthread_create failed, error code: 11")
+    error = WeightsError("base.onnx cannot be used")
+    assert failure(error, 1).code == WEIGHTS
+    error.__cause__ = cause
+    assert failure(error, 1).code == OUT_OF_MEMORY
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
