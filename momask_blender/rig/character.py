@@ -45,13 +45,6 @@ def add_mannequin(armature: Object, collection: Collection) -> None:
     _skin(mesh, armature, mannequin().bones)
 
 
-def is_our_character(ob: Object | None) -> bool:
-    """Whether it is an armature with all bones of our skeleton."""
-    return (
-        ob is not None and ob.type == "ARMATURE" and all(name in ob.pose.bones for name in JOINTS)
-    )
-
-
 def _tail(name: str) -> np.ndarray:
     index = INDEX[name]
     if name in _LEAF_TAILS:

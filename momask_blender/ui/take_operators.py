@@ -12,7 +12,7 @@ from ..animation.takes import Take, delete_take, play_take, read_take
 from ..contract.skeleton import FPS
 from ..contract.targets import check_target
 from ..errors import UserError
-from ..rig.character import is_our_character
+from ..rig.selected import armature_of
 from ..settings import settings_of
 from .operators import refuse
 
@@ -49,14 +49,14 @@ class MOMASK_OT_play_take(TakeOperator, Operator):
 
     @classmethod
     def poll(cls, context: Context) -> bool:
-        if not is_our_character(context.object):
-            cls.poll_message_set("Select a MoMask character first")
+        if armature_of(context.object) is None:
+            cls.poll_message_set("Select a character first")
             return False
         return True
 
     def execute(self, context: Context) -> set[str]:
         try:
-            play_take(context.object, self.action())
+            play_take(armature_of(context.object), self.action())
         except UserError as error:
             return refuse(self, error)
         return {"FINISHED"}
@@ -136,15 +136,16 @@ class MOMASK_OT_export(Operator):
 
     @classmethod
     def poll(cls, context: Context) -> bool:
-        if context.object is None or context.object.type != "ARMATURE":
+        if armature_of(context.object) is None:
             cls.poll_message_set("Select a character first")
             return False
         return True
 
     def invoke(self, context: Context, _event: Event) -> set[str]:
-        data = context.object.animation_data
+        armature = armature_of(context.object)
+        data = armature.animation_data
         action = data.action if data else None
-        name = bpy.path.clean_name(action.name if action else context.object.name)
+        name = bpy.path.clean_name(action.name if action else armature.name)
         folder = bpy.path.abspath("//") or str(Path.home())
         self.filepath = str(Path(folder) / f"{name}{self.ending}")
         context.window_manager.fileselect_add(self)
@@ -156,7 +157,7 @@ class MOMASK_OT_export(Operator):
             file = file.with_name(file.name + self.ending)
         try:
             check_target(file, (self.ending,))
-            export_take(context.object, file, self.preset)
+            export_take(armature_of(context.object), file, self.preset)
         except (UserError, ValueError) as error:
             return refuse(self, UserError(str(error)))
         self.report({"INFO"}, f"Wrote {file}")
