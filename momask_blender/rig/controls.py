@@ -226,7 +226,8 @@ class _Search:
 
     def settle_followers(self) -> Generator[None, None, None]:
         """No control may follow another one by halves: try the properties that say how it does."""
-        for name in self._driven():
+        lost = self._below_the_disobedient()
+        for name in (name for name in self._driven() if name not in lost):
             movers = yield from self._partly_moved_by(name)
             for switch in self._untried(name) if movers else ():
                 before = self._set(switch)
@@ -237,6 +238,16 @@ class _Search:
                 self._set(replace(switch, value=before))
             if movers:
                 self._partial.append(f"'{name}' follows '{movers[0]}' only in part.")
+
+    def _below_the_disobedient(self) -> set[str]:
+        """What follows bones of which it is already said that they do not obey."""
+        plain = self._plain
+        rows = {plain.bones.index(bone) for bone in self._disobedient - set(self._controls)}
+        below = [
+            row for row in range(len(plain.bones)) if any(self._is_below(row, r) for r in rows)
+        ]
+        bones = [plain.bones[row] for row in (*rows, *below)]
+        return {self._controls.get(bone, bone) for bone in bones}
 
     def _partly_moved_by(self, name: str) -> Generator[None, None, list[str]]:
         row = self._probe.index[name]
