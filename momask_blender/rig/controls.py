@@ -53,6 +53,8 @@ def find_controls(
         return None
     with Probe(armature) as probe:
         yield
+        probe.matrices()  # Blender builds its graph: a step of its own
+        yield
         search = _Search(probe, wiring, plain)
         if not search.wanting:
             return None
@@ -168,11 +170,7 @@ class _Search:
         distance = np.linalg.norm(heads - heads[self._probe.index[bone]], axis=-1)
         near = [self._probe.names[row] for row in np.flatnonzero(distance < NEAR * size)]
         taken = {*self._plain.bones, *self._controls.values()}
-        return [name for name in near if name not in taken and self._is_control(name)]
-
-    def _is_control(self, name: str) -> bool:
-        bone = self._probe.bone(name)
-        return not (bone.bone.use_deform or all(bone.lock_rotation) or name.startswith(INNER))
+        return [name for name in near if name not in taken and is_control(self._probe, name)]
 
     def _moves(self, control: str, bone: str) -> bool:
         return self._followers(control)[self._probe.index[bone]] != STILL
@@ -214,7 +212,7 @@ class _Search:
         moved = [self._probe.index[name] for name in {*self._controls.values()}]
         movers: dict[str, int] = {}
         for name in self._wiring.upstream(hips):
-            if self._is_control(name) and not all(self._probe.bone(name).lock_location):
+            if is_control(self._probe, name) and not all(self._probe.bone(name).lock_location):
                 kinds = self._followers(name)
                 if np.isin(kinds[moved], (RIGID, CARRIED)).all():
                     movers[name] = int(np.sum(kinds != STILL))
@@ -305,7 +303,7 @@ class _Search:
             bones=tuple(names),
             parents=tuple(pull.parent for pull in pulls),
             heads=rotation.rotate(to_body, self._rest[rows, :3, 3] * plain.scale),
-            axes=rotation.multiply(to_body, _turns_of(self._rest[rows])),
+            axes=rotation.multiply(to_body, turns_of(self._rest[rows])),
             roles={role: row_of(bone) for role, bone in plain.roles.items()},
             spine=tuple(dict.fromkeys(map(row_of, plain.spine))),
             necks=tuple(dict.fromkeys(map(row_of, plain.necks))),
@@ -329,7 +327,7 @@ class _Search:
         if bone.parent is None:
             return to_body
         parent = self._rest[self._probe.index[bone.parent.name]]
-        return rotation.multiply(to_body, _turns_of(parent))
+        return rotation.multiply(to_body, turns_of(parent))
 
     def _anchor(self, names: list[str]) -> tuple[Array, Array]:
         """How the bones that no key moves stand now: the carrier's place, as they leave it."""
@@ -338,11 +336,18 @@ class _Search:
         change = self._probe.matrices()[row] @ np.linalg.inv(self._rest[row])
         to_rig = self._plain.to_rig
         to_body = rotation.inverse(to_rig)
-        turn = rotation.multiply(to_body, rotation.multiply(_turns_of(change), to_rig))
+        turn = rotation.multiply(to_body, rotation.multiply(turns_of(change), to_rig))
         return turn, rotation.rotate(to_body, change[:3, 3] * self._plain.scale)
 
 
-def _turns_of(matrices: Array) -> Array:
+def is_control(probe: Probe, name: str) -> bool:
+    """Whether an animator may turn it: it neither deforms nor is a part of the machinery."""
+    bone = probe.bone(name)
+    return not (bone.bone.use_deform or all(bone.lock_rotation) or name.startswith(INNER))
+
+
+def turns_of(matrices: Array) -> Array:
+    """The turn in (..., 4, 4) without its scale. (..., 4)."""
     axes = matrices[..., :3, :3]
     return rotation.from_matrix(axes / np.linalg.norm(axes, axis=-2, keepdims=True))
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..animation.actions import clear_actions
 from ..animation.staging import refer_to
+from .wiring import Switch
 
 Array = NDArray[np.floating]
 
@@ -76,6 +77,13 @@ class Probe:
         """Every bone as it is without keys."""
         for channel, values in UNMOVED.items():
             self._write(channel, np.tile(values, len(self.names)))
+
+    def set(self, switch: Switch) -> float:
+        """Put a custom property to a value; returns the one before."""
+        bone = self.bone(switch.bone)
+        before = bone[switch.property]
+        bone[switch.property] = type(before)(switch.value)
+        return float(before)
 
     def pose_as_found(self, without: list[str]) -> None:
         """As the user's rig stands, but for some bones."""

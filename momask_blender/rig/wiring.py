@@ -74,6 +74,20 @@ class Wiring:
                     found.append(Switch(owner, name, other))
         return found
 
+    def read_by(self, bone: str) -> list[tuple[str, str]]:
+        """(owner, property) of all that drivers of its constraints read."""
+        return self._read_by.get(bone, [])
+
+    def ik_goals(self, bone: str) -> list[tuple[str, str]]:
+        """(target, pole) of IK constraints that move a bone, those with a pole first."""
+        found = []
+        for name in self.upstream(bone):
+            for constraint in self._armature.pose.bones[name].constraints:
+                if constraint.type == "IK" and constraint.target == self._armature:
+                    pole = constraint.pole_subtarget if constraint.pole_target else ""
+                    found.append((constraint.subtarget, pole))
+        return sorted(dict.fromkeys(found), key=lambda goal: not goal[1])
+
     def value(self, owner: str, name: str) -> float | None:
         """A custom property as it is now; None if it is no number."""
         bone = self._armature.pose.bones.get(owner)
