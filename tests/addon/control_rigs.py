@@ -128,6 +128,9 @@ def drive(driven: Any, path: str, armature: Any, source: str, index: int = -1) -
 def add_controls(bpy: Any, armature: Any) -> None:
     """FK controls for every bone of our own skeleton, and IK for its legs, which rules."""
     with edit_bones(bpy, armature) as bones:
+        for side in ("left", "right"):  # bent a little: IK does not bend what is straight
+            bones[f"{side}_knee"].head.y -= 0.04
+            bones[f"{side}_hip"].tail = bones[f"{side}_knee"].head
         for name in JOINTS:
             copy = bones.new(f"ctl {name}")
             copy.head, copy.tail, copy.roll = bones[name].head, bones[name].tail, bones[name].roll
@@ -136,8 +139,8 @@ def add_controls(bpy: Any, armature: Any) -> None:
                 copy.parent = bones[f"ctl {bones[name].parent.name}"]
         for side in ("left", "right"):
             foot = bones.new(f"{side} foot control")
-            foot.head = bones[f"{side}_ankle"].head
-            foot.tail = foot.head + type(foot.head)((0.0, 0.2, 0.0))
+            ankle = bones[f"{side}_ankle"]
+            foot.head, foot.tail, foot.roll = ankle.head, ankle.tail, ankle.roll
             pole = bones.new(f"{side} knee control")
             pole.head = bones[f"{side}_knee"].head + type(foot.head)((0.0, -0.5, 0.0))
             pole.tail = pole.head + type(foot.head)((0.0, -0.1, 0.0))
@@ -150,8 +153,7 @@ def add_controls(bpy: Any, armature: Any) -> None:
     for side in ("left", "right"):
         knee = follow(armature, f"{side}_knee", "IK", f"{side} foot control", chain_count=2)
         knee.pole_target, knee.pole_subtarget = armature, f"{side} knee control"
-        knee.pole_angle = -np.pi / 2
+        knee.pole_angle = np.pi / 2
         turn = follow(armature, f"{side}_ankle", "COPY_ROTATION", f"{side} foot control")
-        turn.target_space = turn.owner_space = "LOCAL_WITH_PARENT"
         for constraint in (knee, turn):
             drive(constraint, "influence", armature, f'pose.bones["{owner.name}"]["legs"]')
