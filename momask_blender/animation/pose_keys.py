@@ -33,8 +33,10 @@ def write_bone(
     channels are locked and stay as they are, in words; empty if none.
     """
     bone = armature.pose.bones[keys.bone]
-    _write_rotation(channels, bone, keys.rotations, first_frame, reduce)
-    locked = _names_of_locked(bone, rotation_channel(bone))
+    locked: list[str] = []
+    if keys.rotations is not None:
+        _write_rotation(channels, bone, keys.rotations, first_frame, reduce)
+        locked += _names_of_locked(bone, rotation_channel(bone))
     if keys.location is None:
         _hold_at_rest(channels, bone, "location", first_frame)
     else:

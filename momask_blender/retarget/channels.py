@@ -25,7 +25,7 @@ class BoneKeys:
     """What one pose bone is keyed with, frame by frame."""
 
     bone: str
-    rotations: Array  # (T, 4) from rest
+    rotations: Array | None  # (T, 4) from rest
     location: Array | None = None  # (T, 3) in the armature's units
     carries_feet: bool = False  # feet slide when it is a little off
 
