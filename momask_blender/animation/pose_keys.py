@@ -36,7 +36,7 @@ def write_bone(
     locked: list[str] = []
     if keys.rotations is not None:
         _write_rotation(channels, bone, keys.rotations, first_frame, reduce)
-        locked += _names_of_locked(bone, rotation_channel(bone))
+        locked += _locked(bone, rotation_channel(bone))
     if keys.location is None:
         _hold_at_rest(channels, bone, "location", first_frame)
     else:
@@ -45,9 +45,9 @@ def write_bone(
         if reduce:
             kept = kept_frames(keys.location, distance, tolerance)
         _write(channels, bone, "location", first_frame + kept, keys.location[kept])
-        locked += _names_of_locked(bone, "location")
+        locked += _locked(bone, "location")
     _hold_at_rest(channels, bone, "scale", first_frame)
-    return f"'{bone.name}' keeps its locked {', '.join(locked)}" if locked else ""
+    return f"'{bone.name}' keeps its locked {' and '.join(locked)}" if locked else ""
 
 
 def _write_rotation(
@@ -89,16 +89,18 @@ def _locks(bone: PoseBone, name: str) -> list[bool]:
         return list(getattr(bone, f"lock_{name}"))
     if name == "rotation_euler":
         return list(bone.lock_rotation)
-    if bone.lock_rotations_4d:
+    if bone.lock_rotations_4d and not all(bone.lock_rotation):
         return [bone.lock_rotation_w, *bone.lock_rotation]
-    return [all(bone.lock_rotation)] * 4  # else they mean angles
+    return [all(bone.lock_rotation)] * 4  # W alone says nothing; else they mean angles
 
 
-def _names_of_locked(bone: PoseBone, name: str) -> list[str]:
+def _locked(bone: PoseBone, name: str) -> list[str]:
+    """Which channels of a property are locked, in words; empty if none is."""
     locks = list(bone.lock_rotation) if _locks_angles(bone, name) else _locks(bone, name)
     word = "rotation" if name.startswith("rotation") else name
     axes = "XYZ" if len(locks) == 3 else "WXYZ"
-    return [f"{word} {axis}" for axis, is_locked in zip(axes, locks, strict=True) if is_locked]
+    found = [axis for axis, is_locked in zip(axes, locks, strict=True) if is_locked]
+    return [word if len(found) == len(locks) else f"{word} {' '.join(found)}"] if found else []
 
 
 def _locks_angles(bone: PoseBone, name: str) -> bool:

@@ -215,15 +215,15 @@ def test_locked_channels_stay_and_are_named(bpy, scene, armature):
     bones["left_knee"].rotation_mode = "XYZ"
     bones["left_knee"].lock_rotation = (False, True, True)
     bones["head"].lock_rotation = (True, True, True)
-    bones["neck"].lock_rotation = (True, False, False)
-    bones["right_wrist"].lock_rotations_4d, bones["right_wrist"].lock_rotation_w = True, True
+    bones["neck"].lock_rotations_4d, bones["neck"].lock_rotation = False, (True, False, False)
+    bones["right_wrist"].lock_rotation_w = True
     bones["pelvis"].lock_location = (False, False, True)
     bones["neck"].rotation_quaternion = rotation.about_axis((1.0, 0.0, 0.0), np.array(0.2))
     target = plain_target(armature, OWN_MAP)
     said = write(armature, target, smooth_motion(target, speed=0.2))
     assert sorted(said) == [
-        "'head' keeps its locked rotation X, rotation Y, rotation Z",
-        "'left_knee' keeps its locked rotation Y, rotation Z",
+        "'head' keeps its locked rotation",
+        "'left_knee' keeps its locked rotation Y Z",
         "'neck' keeps its locked rotation X",
         "'pelvis' keeps its locked location Z",
         "'right_wrist' keeps its locked rotation W",
