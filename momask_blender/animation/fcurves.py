@@ -1,5 +1,6 @@
-"""F-curves in bulk: whole channels at once, one key per frame."""
+"""F-curves in bulk: whole channels at once."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -57,19 +58,41 @@ def _rest_rotation(armature: Object, name: str) -> Array:
 
 
 def write_channels(
-    channels: Any, data_path: str, group: str, frames: NDArray, values: Array
+    channels: Any,
+    data_path: str,
+    group: str,
+    frames: NDArray,
+    values: Array,
+    indices: Sequence[int] | None = None,
 ) -> None:
-    """One F-curve per column of `values` (T, C): linear keys of type GENERATED at `frames`."""
-    for index, column in enumerate(values.T):
+    """One new F-curve per column of `values` (T, C): linear keys of type GENERATED at `frames`.
+
+    `indices` are the columns that are written, all of them if None.
+    """
+    for index in range(values.shape[1]) if indices is None else indices:
         curve = channels.fcurves.new(data_path, index=index)
         curve.group = ensure_group(channels, group)
         points = curve.keyframe_points
         points.add(len(frames))
-        co = np.column_stack([frames, column]).astype(np.float32)
+        co = np.column_stack([frames, values[:, index]]).astype(np.float32)
         points.foreach_set("co", co.ravel())
         points.foreach_set("interpolation", np.full(len(frames), LINEAR, dtype=np.int32))
         points.foreach_set("type", np.full(len(frames), GENERATED, dtype=np.int32))
         curve.update()
+
+
+def write_constant(
+    channels: Any,
+    data_path: str,
+    group: str,
+    frame: int,
+    value: Sequence[float],
+    indices: Sequence[int] | None = None,
+) -> None:
+    """One key per channel: it holds on all frames."""
+    write_channels(
+        channels, data_path, group, np.array([frame]), np.array([value], dtype=float), indices
+    )
 
 
 def read_channels(channels: Any, data_path: str) -> tuple[Array, Array]:
