@@ -260,6 +260,7 @@ class Session:
         if self._placed.replaced:
             self.result += f". '{self._placed.replaced}' stays in the file"
         self.result += self._beyond_the_scene()
+        self.result += "".join(f". {words.rstrip('.')}" for words in self._placed.warnings)
 
     def _beyond_the_scene(self) -> str:
         assert self._placement is not None

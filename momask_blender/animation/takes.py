@@ -1,8 +1,9 @@
 """A take: one Action and the request that made it, stored on it."""
 
 import json
+import math
 from collections.abc import Generator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any
 from zipfile import BadZipFile
@@ -17,7 +18,7 @@ from ..contract.pose import Pose
 from ..errors import UserError
 from ..refs import Ref
 from ..retarget.channels import BoneKeys
-from ..retarget.fit import Fit
+from ..retarget.fit import FEET, STARTS, TRAVEL, Fit
 from ..rig.wiring import Switch
 from .actions import bind_action, new_channels
 from .pose_keys import write_bone, write_held_rotation, write_rest_pose, write_switch
@@ -135,14 +136,16 @@ def _write_held(channels: Any, armature: Object, keys: TakeKeys, frame: int) -> 
 
 
 def fit_of(take: Take) -> Fit:
-    """How the motion was fitted; what a note says is taken where it is of the right kind."""
-    plain = Fit()
-    known = {
-        each.name: take.fit[each.name]
-        for each in fields(Fit)
-        if type(take.fit.get(each.name)) is type(getattr(plain, each.name))
-    }
-    return Fit(**known)
+    """How the motion was fitted; of a note that may say anything, what means something."""
+    plain = asdict(Fit())
+    choices = {"feet": FEET, "travel": TRAVEL, "start": STARTS}
+
+    def has_meaning(name: str, value: Any) -> bool:
+        if name in choices:
+            return value in choices[name]
+        return type(value) is type(plain[name]) and math.isfinite(value)
+
+    return Fit(**{n: v for n, v in take.fit.items() if n in plain and has_meaning(n, v)})
 
 
 def play_take(armature: Object, action: Action) -> Action | None:

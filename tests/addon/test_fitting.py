@@ -130,9 +130,62 @@ def test_a_take_tells_how_it_was_fitted(bpy, character, motion):
     action = character.animation_data.action
     assert fit_of(read_take(action)) == fit
     note = json.loads(action[STORED_AS])
-    note["fit"] = {"feet": 3, "ground": "low", "travel": "IN_PLACE", "unknown": 1}
+    note["fit"] = {"feet": "X", "ground": float("nan"), "start": 3, "ik_feet": 1, "unknown": 1}
+    note["fit"]["travel"] = "IN_PLACE"
     action[STORED_AS] = json.dumps(note)
     assert fit_of(read_take(action)) == Fit(travel="IN_PLACE")
     del note["fit"]
     action[STORED_AS] = json.dumps(note)
     assert fit_of(read_take(action)) == Fit(), "takes of earlier versions have none"
+
+
+def state_of(bpy, armature) -> dict:
+    """All that the animator may have set, bit for bit."""
+    from momask_blender.animation.actions import bound_channels
+
+    names = "location rotation_mode rotation_quaternion rotation_euler rotation_axis_angle scale"
+    pose = {
+        (bone.name, name): value if isinstance(value := getattr(bone, name), str) else tuple(value)
+        for bone in armature.pose.bones
+        for name in names.split()
+    }
+    keys = {
+        (curve.data_path, curve.array_index): [
+            (*k.co, *k.handle_left, *k.handle_right, k.interpolation, k.type)
+            for k in curve.keyframe_points
+        ]
+        for curve in bound_channels(armature).fcurves
+    }
+    kinds = ("objects", "armatures", "meshes", "actions", "scenes")
+    blocks = {kind: getattr(bpy.data, kind).keys() for kind in kinds}
+    action = armature.animation_data.action
+    return {"pose": pose, "keys": keys, "action": (action.name, action.use_fake_user)} | blocks
+
+
+def test_one_undo_brings_everything_back_bit_for_bit(bpy, session):
+    bpy.ops.momask.generate(prompt="a person walks", seconds=1.0, seed=1, target="NEW")
+    armature = bpy.context.object
+    armature.animation_data.action = None
+    bones = armature.pose.bones
+    bones["left_elbow"].rotation_mode = "YXZ"
+    bones["left_elbow"].rotation_euler, bones["head"].scale = (0.1, 0.2, 0.3), (1.1, 1.0, 1.0)
+    bones["neck"].location = (0.01, 0.0, 0.0)
+    bones["head"].keyframe_insert("scale", frame=3)
+    bones["left_elbow"].keyframe_insert("rotation_euler", frame=7)
+    bpy.ops.ed.undo_push(message="posed")
+    before = state_of(bpy, armature)
+    bpy.ops.momask.generate(prompt="a person jumps", seconds=1.0, seed=2, target="ACTIVE")
+    bpy.context.scene.frame_set(12)
+    assert armature.animation_data.action.name == "a person jumps"
+    assert tuple(bones["neck"].location) == (0.0, 0.0, 0.0), "held at rest by the take"
+    own = bpy.data.actions[before["action"][0]]
+    assert own.users > 0, "the animator's Action stays"
+    bpy.ops.ed.undo()
+    assert state_of(bpy, bpy.context.object) == before
+
+
+def test_locked_channels_are_reported_with_the_result(bpy, session):
+    bpy.ops.momask.generate(prompt="a person walks", seconds=1.0, seed=1, target="NEW")
+    bpy.context.object.pose.bones["head"].lock_rotation = (True, True, True)
+    bpy.ops.momask.generate(prompt="a person jumps", seconds=1.0, variations=2, target="ACTIVE")
+    assert session.result.count("'head' keeps its locked rotation") == 1
