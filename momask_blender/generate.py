@@ -2,8 +2,8 @@
 
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,15 @@ from bpy.types import Object, Scene
 from .animation.export import export_take, save_blend
 from .animation.film import render_film
 from .animation.preview import render_contact_sheet
-from .animation.takes import Take, make_take, play_take, read_pose
+from .animation.takes import Take, fit_of, make_take, play_take, read_pose
 from .contract.messages import Finished, Generate, Notice, Progress
 from .contract.pose import Pose
 from .contract.skeleton import FPS
+from .fitting import fit_motion, read_rig, take_keys
 from .inputs import frame_rate
 from .job import request_motion
 from .placement import CHARACTER
+from .retarget.fit import Fit
 from .rig.character import build_character
 
 NTSC = 1.001  # 23.976 frames per second are 24 / 1.001
@@ -129,7 +131,25 @@ def play(
         fps=frame_rate(scene),
         first_frame=scene.frame_start,
         character=armature.name,
+        fit=asdict(Fit()),
         **how,
     )
-    play_take(armature, make_take(armature, pose, take))
+    name = _run(_write(armature, pose, take))
+    play_take(armature, bpy.data.actions[name])
     scene.frame_set(scene.frame_start)
+
+
+def _write(armature: Object, pose: Pose, take: Take) -> Generator[None, None, str]:
+    rig = yield from read_rig(armature, fit_of(take))
+    motion = yield from fit_motion(rig, pose, take.num_keys, take.fps)
+    name, _ = yield from make_take(armature, take, take_keys(rig, motion))
+    return name
+
+
+def _run(steps: Generator[None, None, str]) -> str:
+    """Nobody watches a window: all steps at once."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value

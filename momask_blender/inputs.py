@@ -141,6 +141,7 @@ def placement_from(context: Context, settings: Any) -> Placement:
         armature=target,
         span=span_from(settings),
         location=tuple(scene.cursor.location),
+        fit=fit_from(settings),
     )
 
 

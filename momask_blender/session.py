@@ -265,7 +265,8 @@ class Session:
         )
         if placed.replaced:
             result += f". '{placed.replaced}' stays in the file"
-        return result + beyond_the_scene(placed, where)
+        result += beyond_the_scene(placed, where)
+        return result + "".join(f". {words.rstrip('.')}" for words in placed.warnings)
 
     def _watch_worker(self) -> float | None:
         """Hear that a worker was idle for long or is gone."""

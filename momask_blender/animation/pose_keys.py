@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from bpy.types import Object, PoseBone
-from bpy.utils import escape_identifier
 from numpy.typing import NDArray
 
 from ..contract import rotation
@@ -16,6 +15,7 @@ from ..retarget.channels import (
     to_euler,
 )
 from ..rig.rest import world_scale
+from ..rig.wiring import Switch
 from .fcurves import write_channels, write_constant
 from .reduction import SHIFT, TURN, angle_between, distance, kept_frames
 
@@ -118,10 +118,9 @@ def _with_locked_angles(bone: PoseBone, quats: Array) -> Array:
     return from_euler(angles, "XYZ")
 
 
-def write_switch(channels: Any, bone: PoseBone, name: str, value: float, frame: int) -> None:
+def write_switch(channels: Any, switch: Switch, frame: int) -> None:
     """Hold a custom property, such as a rig's switch from IK to FK."""
-    path = f'{bone.path_from_id()}["{escape_identifier(name)}"]'
-    write_constant(channels, path, bone.name, frame, [value])
+    write_constant(channels, switch.path, switch.bone, frame, [switch.value])
 
 
 def write_held_rotation(channels: Any, bone: PoseBone, quat: Array, frame: int) -> None:

@@ -40,7 +40,7 @@ def check_armature(armature: Object | None) -> None:
         )
     if armature.data.is_editmode:
         raise UserError(f"The bones of '{armature.name}' are being edited. Leave Edit Mode first.")
-    if len(armature.pose.bones) == 0:
+    if len(armature.data.bones) == 0:
         raise UserError(f"'{armature.name}' has no bones.", fix="momask.use_new_character")
     _check_scale(armature)
 
