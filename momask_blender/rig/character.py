@@ -6,6 +6,7 @@ from bpy.types import Armature, Collection, Material, Mesh, Object
 
 from ..contract import rotation
 from ..contract.skeleton import INDEX, JOINTS, PARENTS, REST_JOINTS
+from ..errors import UserError
 from ..retarget.border import to_blender
 from ..retarget.roles import JOINT_OF
 from ..retarget.target import Target
@@ -50,7 +51,11 @@ def add_mannequin(armature: Object, collection: Collection) -> None:
 
 
 def own_target(armature: Object) -> Target:
-    """All bones of our character: its rest pose is the skeleton's own."""
+    """All bones of our character: its rest pose is the skeleton's own. Raises UserError."""
+    if not is_our_character(armature):
+        raise UserError(
+            f"'{armature.name}' is no MoMask character.", fix="momask.use_new_character"
+        )
     rest = read_rest(armature)
     rows = [rest.index[name] for name in JOINTS]
     return Target(

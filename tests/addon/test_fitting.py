@@ -93,6 +93,15 @@ def test_reading_a_rig_changes_nothing(bpy, scene, controlled):
     assert controlled.pose.bones["ctl pelvis"]["legs"] == 1.0
 
 
+def test_bones_that_are_not_known_are_refused_in_words(bpy, scene, character):
+    from momask_blender.errors import UserError
+    from momask_blender.fitting import read_rig
+
+    character.data.bones["left_knee"].name = "tail"
+    with pytest.raises(UserError, match="'Mannequin' is no MoMask character"):
+        run_to_end(read_rig(character, Fit()))
+
+
 def test_a_take_that_is_given_up_is_gone(bpy, scene, character, motion):
     from momask_blender.animation.takes import make_take
     from momask_blender.fitting import fit_motion, read_rig, take_keys
