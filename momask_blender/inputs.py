@@ -130,11 +130,11 @@ def placement_from(context: Context, settings: Any) -> Placement:
     scene = settings.id_data
     target = None
     if settings.target == "ACTIVE":
+        armature = armature_of(context.object)
+        if armature is not None:
+            known_maps.look_up(armature)
         if lack := lack_of_target(context, settings):
             raise UserError(lack.text, fix=lack.fix)
-        armature = armature_of(context.object)
-        assert armature is not None
-        known_maps.map_of(armature)
         target = Ref.of(armature)
     return Placement(
         scene=Ref.of(scene),
@@ -159,7 +159,7 @@ def lack_of_target(context: Context, settings: Any) -> Lack | None:
         return Lack(f"'{armature.name}' is linked: make an override")
     known = known_maps.peek(armature)
     if known is not None and known.joint_map is None:
-        return Lack(known.error, known.fix)
+        return Lack(known.error, known.fix or "momask.use_new_character")
     return None
 
 

@@ -9,39 +9,17 @@ import bpy
 from bpy.types import Object
 
 from .errors import UserError
-from .rig.joint_map import JointMap
-from .rig.known_maps import known_maps
-from .rig.map_file import read_map_file
-
-ENDINGS = (".blend", ".fbx", ".glb", ".gltf", ".vrm", ".bvh")
-
-
-def check_character_file(file: Path) -> None:
-    """Raises UserError."""
-    if file.suffix.lower() not in ENDINGS:
-        raise UserError(f"A character comes from {', '.join(ENDINGS)}; '{file.name}' is none.")
-    if not file.is_file():
-        raise UserError(f"There is no file {file}. Give the file with your character.")
 
 
 def open_character(file: Path, name: str | None = None) -> Object:
     """The armature in it. A .blend becomes the open file, anything else is imported into an empty
     one. `name` says which of several. Raises UserError."""
-    check_character_file(file)
-    opened = _IMPORTERS[file.suffix.lower()]
     try:
-        opened(str(file.absolute()))
+        _OPENERS[file.suffix.lower()](str(file.absolute()))
     except (RuntimeError, OSError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(f"Cannot open {file}: {lines[-1].strip()}") from error
     return _choose(file, name)
-
-
-def map_for(armature: Object, file: Path | None) -> JointMap:
-    """From a map file, or as the bones are found. Raises UserError."""
-    if file is not None:
-        return read_map_file(file, armature.data.bones)
-    return known_maps.map_of(armature)
 
 
 def _choose(file: Path, name: str | None) -> Object:
@@ -83,7 +61,7 @@ def _import_vrm(file: str) -> None:
         bpy.ops.import_scene.gltf(filepath=str(copy))
 
 
-_IMPORTERS: dict[str, Callable[[str], None]] = {
+_OPENERS: dict[str, Callable[[str], None]] = {
     ".blend": _open_blend,
     ".fbx": _imported(lambda file: bpy.ops.import_scene.fbx(filepath=file)),
     ".glb": _imported(lambda file: bpy.ops.import_scene.gltf(filepath=file)),

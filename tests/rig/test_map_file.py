@@ -12,7 +12,6 @@ from momask_blender.rig.map_file import (
     SavedMaps,
     map_to_text,
     read_map_file,
-    text_to_map,
     write_map_file,
 )
 from momask_blender.rig.mirror import mirrored_bone, mirrored_role
