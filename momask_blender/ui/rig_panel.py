@@ -13,11 +13,14 @@ from .panels import Sidebar, draw_text
 from .timer import look_up_soon
 
 SURE = 0.75  # confidence below which an animator had better look
-_LIMBS = ("collar", "upperarm", "forearm", "hand"), ("thigh", "shin", "foot", "toe")
-GROUPS = (
-    ("hips", "spine1", "spine2", "spine3", "neck", "head"),
-    *(tuple(f"{side}_{part}" for part in limb) for limb in _LIMBS for side in "lr"),
-)
+_ARM, _LEG = ("collar", "upperarm", "forearm", "hand"), ("thigh", "shin", "foot", "toe")
+GROUPS = {
+    "Body": ("hips", "spine1", "spine2", "spine3", "neck", "head"),
+    "Left arm": tuple(f"l_{part}" for part in _ARM),
+    "Right arm": tuple(f"r_{part}" for part in _ARM),
+    "Left leg": tuple(f"l_{part}" for part in _LEG),
+    "Right leg": tuple(f"r_{part}" for part in _LEG),
+}
 """The roles as a body has them, for reading."""
 
 
@@ -87,18 +90,20 @@ def draw_bones(layout: UILayout, joint_map: JointMap) -> None:
     header.label(text="Bones")
     if body is not None:
         column = body.column()
-        for group in GROUPS:
+        for group, roles in GROUPS.items():
             rows = column.column(align=True)
-            for role in group:
+            rows.label(text=group)
+            for role in roles:
                 draw_role(rows, joint_map, role)
 
 
 def draw_role(layout: UILayout, joint_map: JointMap, role: str) -> None:
     bone = joint_map.bones.get(role, "")
-    row = layout.split(factor=0.42, align=True)
+    row = layout.split(factor=0.45, align=True)
     name = row.row()
     name.alert = not is_sure(joint_map, role) if bone else role in REQUIRED
-    name.label(text=spoken(role).capitalize(), icon=icon_of(joint_map, role))
+    part = spoken(role).removeprefix("left ").removeprefix("right ")
+    name.label(text=part.capitalize(), icon=icon_of(joint_map, role))
     buttons = row.row(align=True)
     buttons.operator("momask.choose_bone", text=bone or "Choose", translate=False).role = role
     buttons.operator("momask.set_role", text="", icon="EYEDROPPER").role = role
