@@ -21,7 +21,7 @@ class Steps:
     name: str  # what the panel calls it
     work: Iterator[Any]
     undo_name: str
-    latest: Any = None  # what the last step said
+    latest: Any = None  # what the last step said; a number from 0 to 1 moves the bar
     can_be_cancelled: bool = False
 
     @property
