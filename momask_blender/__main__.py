@@ -113,7 +113,7 @@ def _generate_character(request: Generate, chosen: Namespace, show: "Terminal") 
         from .generate import Delivery, deliver, request_pose
 
     with ends_on_interrupt(lambda: None), quiet_stdout():
-        own = _open_own(chosen)
+        own = _open_own(chosen, show)
     delivery = Delivery(
         file=chosen.out,
         preview=chosen.preview,
@@ -133,7 +133,7 @@ def _generate_character(request: Generate, chosen: Namespace, show: "Terminal") 
         return finished.seconds | deliver(pose, how, delivery, show.phase, own)
 
 
-def _open_own(chosen: Namespace) -> "Object | None":
+def _open_own(chosen: Namespace, show: "Terminal") -> "Object | None":
     """The character that the user brought, with its bones known. Raises UserError."""
     from .own_character import open_character
     from .rig.checks import check_armature
@@ -146,7 +146,8 @@ def _open_own(chosen: Namespace) -> "Object | None":
     check_armature(armature)
     if chosen.map is not None:
         known_maps.keep(armature, read_map_file(chosen.map, armature.data.bones))
-    known_maps.map_of(armature)
+    for warning in known_maps.map_of(armature).warnings:
+        show.note(warning)
     return armature
 
 
@@ -220,8 +221,11 @@ class Terminal:
         if isinstance(message, Progress):
             self.phase(message.phase)
         else:
-            self.clear()
-            print(message.in_one_line(), file=sys.stderr)
+            self.note(message.in_one_line())
+
+    def note(self, line: str) -> None:
+        self.clear()
+        print(line, file=sys.stderr)
 
     def phase(self, name: str) -> None:
         self.clear()

@@ -16,7 +16,7 @@ from .rest import read_rest
 from .rest_bones import RestBones
 
 STORED_AS = "momask_map"  # custom property of the armature's data: JSON, so it is only ever data
-STORED, SAVED = "your map, stored in this file", "your map for this skeleton"
+STORED, SAVED = "your map in this file", "your map for this skeleton"
 
 
 @dataclass(frozen=True)
@@ -113,14 +113,17 @@ class KnownMaps:
 
     def _look(self, armature: Object) -> Known:
         rest = read_rest(armature)
-        texts = {STORED: armature.data.get(STORED_AS), SAVED: self.saved.find(rest.fingerprint)}
+        texts = {
+            (STORED, "the map in this file"): armature.data.get(STORED_AS),
+            (SAVED, "the saved map"): self.saved.find(rest.fingerprint),
+        }
         damaged = []
-        for source, text in texts.items():
+        for (source, where), text in texts.items():
             if isinstance(text, str):
                 try:
-                    return Known(text_to_map(text, rest.index, source, source), is_own=True)
+                    return Known(text_to_map(text, rest.index, where, source), is_own=True)
                 except UserError as error:
-                    damaged.append(f"Not used: {error}")
+                    damaged.append(f"Not used, as {error}")
         return _find(rest, damaged)
 
 

@@ -37,7 +37,7 @@ def text_to_map(text: str, bones: Container[str], where: str, source: str) -> Jo
     if card.get("format") != FORMAT or not isinstance(card.get("roles"), dict):
         raise UserError(f"{where} is no joint map. {CHOOSE}")
     if card.get("version") != VERSION:
-        raise UserError(f"{where} is of another version ({card.get('version')}). Export it anew.")
+        raise UserError(f"{where} is of another version, {card.get('version')}. Export it anew.")
     roles = card["roles"]
     for role, bone in roles.items():
         _check_entry(role, bone, bones, where)
@@ -74,6 +74,8 @@ def _read(file: Path) -> str:
 
 
 def _card(text: str, where: str) -> dict[str, Any]:
+    if len(text) > MAX_BYTES:
+        raise UserError(f"{where} is too large for a joint map. {CHOOSE}")
     try:
         card = json.loads(text, object_pairs_hook=_without_doubles)
     except (ValueError, RecursionError) as error:

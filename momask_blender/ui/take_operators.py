@@ -1,5 +1,6 @@
 """Thin operators on one take: play it, delete it, make it again, export it."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -8,10 +9,11 @@ from bpy.props import EnumProperty, StringProperty
 from bpy.types import Context, Event, Operator
 
 from ..animation.export import export_take
-from ..animation.takes import Take, delete_take, play_take, read_take
+from ..animation.takes import Take, delete_take, fit_of, play_take, read_take
 from ..contract.skeleton import FPS
 from ..contract.targets import check_target
 from ..errors import UserError
+from ..retarget.fit import Fit
 from ..rig.selected import armature_of
 from ..settings import settings_of
 from .operators import refuse
@@ -99,6 +101,7 @@ class MOMASK_OT_reuse_take(TakeOperator, Operator):
         settings.variations = 1
         _set_length(settings, take)
         _set_sampling(settings, take.settings)
+        _set_fit(settings, fit_of(take))
         return {"FINISHED"}
 
 
@@ -121,6 +124,11 @@ def _set_sampling(settings: Any, used: dict[str, Any]) -> None:
     if not settings.own_settings:
         for name, value in found.items():
             setattr(settings, name, value)
+
+
+def _set_fit(settings: Any, fit: Fit) -> None:
+    for name, value in asdict(fit).items():
+        setattr(settings, "start_at" if name == "start" else name, value)
 
 
 class MOMASK_OT_export(Operator):
