@@ -119,10 +119,10 @@ def icon_of(joint_map: JointMap, role: str) -> str:
 
 
 def draw_map_buttons(layout: UILayout, known: Known) -> None:
-    row = layout.row(align=True)
-    row.operator("momask.detect_bones", icon="FILE_REFRESH")
+    column = layout.column(align=True)
+    column.operator("momask.detect_bones", icon="FILE_REFRESH")
     if known.is_own:
-        row.operator("momask.forget_map", icon="LOOP_BACK")
+        column.operator("momask.forget_map", icon="LOOP_BACK")
     row = layout.row(align=True)
     row.operator("momask.import_map", icon="IMPORT")
     save = row.row(align=True)
