@@ -9,6 +9,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .contract.command_line import Parser, add_generate_arguments, generate_request, refuse
 from .contract.messages import Generate, Notice, Progress
@@ -16,9 +17,14 @@ from .contract.targets import check_target
 from .errors import UserError
 from .interrupt import INTERRUPTED, ends_on_interrupt
 from .job import request_motion
+from .retarget.fit import FEET, TRAVEL, Fit
+
+if TYPE_CHECKING:
+    from bpy.types import Object
 
 PROGRAM = "python -m momask_blender"
 ENDINGS = (".fbx", ".glb", ".bvh", ".blend", ".npz")
+CHARACTER_ENDINGS = (".blend", ".fbx", ".glb", ".gltf", ".vrm", ".bvh")
 PRESETS = ("generic", "unreal", "unity")
 MAX_FPS = 240.0
 
@@ -53,12 +59,35 @@ def main(arguments: list[str] | None = None) -> int:
     )
     generate.add_argument("--fps", type=float, help="frame rate of the keys (default: 24)")
     generate.add_argument("--preset", choices=PRESETS, help="engine that the .fbx is for")
+    _add_character_arguments(generate)
     generate.add_argument("--preview", type=Path, help="contact sheet FILE.png or film FILE.mp4")
     chosen = parser.parse_args(arguments)
     try:
         return _generate(chosen)
     except (UserError, ValueError) as error:
         return refuse(PROGRAM, str(error))
+
+
+def _add_character_arguments(parser: Parser) -> None:
+    own = parser.add_argument_group("your own character")
+    endings = " ".join(CHARACTER_ENDINGS)
+    own.add_argument("--character", type=Path, help=f"rigged character FILE with one of {endings}")
+    own.add_argument("--armature", metavar="NAME", help="which armature, where FILE has several")
+    own.add_argument("--map", type=Path, help="FILE.json that says which bone is which")
+    own.add_argument(
+        "--feet", choices=_words(FEET), default="on", help="hold standing feet (default: on)"
+    )
+    own.add_argument(
+        "--travel",
+        choices=_words(TRAVEL),
+        default="world",
+        help="who carries the travel (default: world)",
+    )
+
+
+def _words(names: tuple[str, ...]) -> list[str]:
+    """As one types them: IN_PLACE -> in-place."""
+    return [name.lower().replace("_", "-") for name in names]
 
 
 def _generate(chosen: Namespace) -> int:
@@ -83,12 +112,15 @@ def _generate_character(request: Generate, chosen: Namespace, show: "Terminal") 
         from .animation.whole_files import remove_unfinished
         from .generate import Delivery, deliver, request_pose
 
+    with ends_on_interrupt(lambda: None), quiet_stdout():
+        own = _open_own(chosen, show)
     delivery = Delivery(
         file=chosen.out,
         preview=chosen.preview,
         preset=(chosen.preset or PRESETS[0]).upper(),
         fps=chosen.fps,
         seconds=chosen.seconds,
+        fit=Fit(feet=chosen.feet.upper(), travel=chosen.travel.upper().replace("-", "_")),
     )
     pose, finished = request_pose(request, show.message)
     how = made_by(request, finished, request.seed)
@@ -98,7 +130,25 @@ def _generate_character(request: Generate, chosen: Namespace, show: "Terminal") 
         remove_unfinished(_files(chosen))
 
     with ends_on_interrupt(abandon), quiet_stdout():
-        return finished.seconds | deliver(pose, how, delivery, show.phase)
+        return finished.seconds | deliver(pose, how, delivery, show.phase, own)
+
+
+def _open_own(chosen: Namespace, show: "Terminal") -> "Object | None":
+    """The character that the user brought, with its bones known. Raises UserError."""
+    from .own_character import open_character
+    from .rig.checks import check_armature
+    from .rig.known_maps import known_maps
+    from .rig.map_file import read_map_file
+
+    if chosen.character is None:
+        return None
+    armature = open_character(chosen.character, chosen.armature)
+    check_armature(armature)
+    if chosen.map is not None:
+        known_maps.keep(armature, read_map_file(chosen.map, armature.data.bones))
+    for warning in known_maps.map_of(armature).warnings:
+        show.note(warning)
+    return armature
 
 
 def _files(chosen: Namespace) -> list[Path]:
@@ -112,11 +162,28 @@ def _check(chosen: Namespace) -> None:
         raise UserError(f"The frame rate must be 1 to {MAX_FPS:g}, got {chosen.fps:g}.")
     if chosen.preset and chosen.out.suffix.lower() != ".fbx":
         raise UserError("A preset is for FBX: write an .fbx or leave --preset out.")
+    if chosen.character is None and (chosen.armature is not None or chosen.map is not None):
+        raise UserError("--armature and --map are about --character FILE: give that too.")
+    if chosen.character is not None:
+        check_character_file(chosen.character)
+        if chosen.out.suffix.lower() == ".npz":
+            raise UserError(
+                "An .npz has no character: leave --character out or write another file."
+            )
     if chosen.preview is None:
         return
     check_target(chosen.preview, (".png", ".mp4"))
     if chosen.out.suffix.lower() == ".npz":
         raise UserError("A preview needs a character: write any other file than an .npz.")
+
+
+def check_character_file(file: Path) -> None:
+    """Raises UserError."""
+    if file.suffix.lower() not in CHARACTER_ENDINGS:
+        listed = " ".join(CHARACTER_ENDINGS)
+        raise UserError(f"'{file.name}' is no character: it must end in one of {listed}.")
+    if not file.is_file():
+        raise UserError(f"There is no file {file}. Give the file of your character.")
 
 
 def require_bpy() -> None:
@@ -154,8 +221,11 @@ class Terminal:
         if isinstance(message, Progress):
             self.phase(message.phase)
         else:
-            self.clear()
-            print(message.in_one_line(), file=sys.stderr)
+            self.note(message.in_one_line())
+
+    def note(self, line: str) -> None:
+        self.clear()
+        print(line, file=sys.stderr)
 
     def phase(self, name: str) -> None:
         self.clear()

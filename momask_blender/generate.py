@@ -2,8 +2,8 @@
 
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,18 @@ from bpy.types import Object, Scene
 from .animation.export import export_take, save_blend
 from .animation.film import render_film
 from .animation.preview import render_contact_sheet
-from .animation.takes import Take, make_take, play_take, read_pose
+from .animation.takes import Take, fit_of, make_take, play_take, read_pose
 from .contract.messages import Finished, Generate, Notice, Progress
 from .contract.pose import Pose
 from .contract.skeleton import FPS
+from .fitting import fit_motion, read_rig, take_keys
 from .inputs import frame_rate
 from .job import request_motion
 from .placement import CHARACTER
+from .retarget.fit import Fit
 from .rig.character import build_character
 
+AS_IT_COMES = Fit()
 NTSC = 1.001  # 23.976 frames per second are 24 / 1.001
 
 
@@ -34,6 +37,7 @@ class Delivery:
     preset: str = "GENERIC"  # the engine that an .fbx is for
     fps: float | None = None  # None keeps the scene's own rate
     seconds: float | None = None  # as asked for; None: as long as the motion is
+    fit: Fit = AS_IT_COMES
 
 
 def request_pose(
@@ -47,12 +51,16 @@ def request_pose(
 
 
 def deliver(
-    pose: Pose, how: dict[str, Any], delivery: Delivery, announce: Callable[[str], None]
+    pose: Pose,
+    how: dict[str, Any],
+    delivery: Delivery,
+    announce: Callable[[str], None],
+    own: Object | None = None,
 ) -> dict[str, float]:
-    """A new character plays the pose and goes into files. -> seconds per stage. Raises UserError.
+    """A character plays the pose and goes into files. -> seconds per stage. Raises UserError.
 
-    `how` is what `takes.made_by` says of it.
-    Replaces the open file by an empty one.
+    `how` is what `takes.made_by` says of it. `own` is a character of the open file; without it a
+    new one is made, in an empty file.
     """
     seconds: dict[str, float] = {}
 
@@ -62,10 +70,10 @@ def deliver(
         work()
         seconds[name] = round(time.perf_counter() - started, 3)
 
-    scene = new_scene(delivery.fps)
-    armature = build_character(CHARACTER, scene.collection)
+    scene = scene_of(own, delivery.fps) if own else new_scene(delivery.fps)
+    armature = own or build_character(CHARACTER, scene.collection)
     num_keys = count_keys(scene, pose, delivery.seconds)
-    stage("Writing keys", lambda: play(scene, armature, pose, num_keys, **how))
+    stage("Writing keys", lambda: play(scene, armature, pose, num_keys, fit=delivery.fit, **how))
     if delivery.file.suffix.lower() == ".blend":
         stage("Saving", lambda: save_blend(delivery.file))
     else:
@@ -94,7 +102,16 @@ def preview(
 def new_scene(fps: float | None) -> Scene:
     """An empty file; its scene keeps Blender's own rate unless another is asked for."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    scene = bpy.context.scene
+    return at_rate(bpy.context.scene, fps)
+
+
+def scene_of(armature: Object, fps: float | None) -> Scene:
+    """The open one where the armature is in it. It keeps its rate unless another is asked for."""
+    scenes = armature.users_scene
+    return at_rate(bpy.context.scene if bpy.context.scene in scenes else scenes[0], fps)
+
+
+def at_rate(scene: Scene, fps: float | None) -> Scene:
     if fps is not None:
         scene.render.fps, scene.render.fps_base = split_rate(fps)
     return scene
@@ -116,7 +133,13 @@ def count_keys(scene: Scene, pose: Pose, seconds: float | None) -> int:
 
 
 def play(
-    scene: Scene, armature: Object, pose: Pose, num_keys: int, prompt: str, **how: Any
+    scene: Scene,
+    armature: Object,
+    pose: Pose,
+    num_keys: int,
+    prompt: str,
+    fit: Fit = AS_IT_COMES,
+    **how: Any,
 ) -> None:
     """Key a pose (20 fps, model axes) from the scene's start frame, one key per frame.
 
@@ -129,7 +152,25 @@ def play(
         fps=frame_rate(scene),
         first_frame=scene.frame_start,
         character=armature.name,
+        fit=asdict(fit),
         **how,
     )
-    play_take(armature, make_take(armature, pose, take))
+    name = _run(_write(armature, pose, take))
+    play_take(armature, bpy.data.actions[name])
     scene.frame_set(scene.frame_start)
+
+
+def _write(armature: Object, pose: Pose, take: Take) -> Generator[None, None, str]:
+    rig = yield from read_rig(armature, fit_of(take))
+    motion = yield from fit_motion(rig, pose, take.num_keys, take.fps)
+    name, _ = yield from make_take(armature, take, take_keys(rig, motion))
+    return name
+
+
+def _run(steps: Generator[None, None, str]) -> str:
+    """Nobody watches a window: all steps at once."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value

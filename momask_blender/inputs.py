@@ -13,7 +13,9 @@ from .contract.skeleton import FPS, MAX_FRAMES, MAX_SECONDS
 from .errors import UserError
 from .placement import Placement
 from .refs import Ref
-from .rig.character import is_our_character
+from .retarget.fit import Fit
+from .rig.known_maps import known_maps
+from .rig.selected import armature_of
 from .settings import preferences
 from .worker_client import ROOT, package_folders
 
@@ -110,31 +112,55 @@ def span_from(settings: Any) -> Span:
     return Span(first_frame=first, fps=rate, num_keys=max(1, round(seconds_of(settings) * rate)))
 
 
+def fit_from(settings: Any) -> Fit:
+    return Fit(
+        feet=settings.feet,
+        travel=settings.travel,
+        start=settings.start_at,
+        ground=settings.ground,
+        reduce_keys=settings.reduce_keys,
+        reduce_legs=settings.reduce_keys and settings.reduce_legs,
+        relaxed_hands=settings.relaxed_hands,
+        ik_feet=settings.ik_feet,
+    )
+
+
 def placement_from(context: Context, settings: Any) -> Placement:
-    """Raises UserError when there is no character to put it on."""
+    """Raises UserError when there is no character to put it on, or its bones are not known."""
     scene = settings.id_data
     target = None
     if settings.target == "ACTIVE":
+        armature = armature_of(context.object)
+        if armature is not None:
+            known_maps.look_up(armature)
         if lack := lack_of_target(context, settings):
             raise UserError(lack.text, fix=lack.fix)
-        target = Ref.of(context.object)
+        target = Ref.of(armature)
     return Placement(
         scene=Ref.of(scene),
         armature=target,
         span=span_from(settings),
         location=tuple(scene.cursor.location),
+        fit=fit_from(settings),
     )
 
 
 def lack_of_target(context: Context, settings: Any) -> Lack | None:
+    """What is known without looking at bones; those not looked at yet lack nothing."""
     if settings.target == "NEW":
         return None
-    if is_our_character(context.object):
-        is_linked = context.object.library is not None
-        return Lack(f"'{context.object.name}' is linked: make an override") if is_linked else None
-    if context.object is None:
+    ob = context.object
+    if ob is None:
         return Lack("No character is selected", "momask.use_new_character")
-    return Lack(f"'{context.object.name}' is no MoMask character", "momask.use_new_character")
+    armature = armature_of(ob)
+    if armature is None:
+        return Lack(f"'{ob.name}' has no armature", "momask.use_new_character")
+    if armature.library is not None:
+        return Lack(f"'{armature.name}' is linked: make an override")
+    known = known_maps.peek(armature)
+    if known is not None and known.joint_map is None:
+        return Lack(known.error, known.fix or "momask.use_new_character")
+    return None
 
 
 def lack_of_length(settings: Any) -> Lack | None:

@@ -1,7 +1,8 @@
 """Where a motion goes, decided at the click, and putting it there when it has been made."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeVar
 
 import bpy
 from bpy.types import Collection, Object, Scene
@@ -10,12 +11,15 @@ from .animation.takes import Span, Take, made_by, make_take, play_take, read_pos
 from .contract.messages import Finished, Generate
 from .contract.skeleton import FPS
 from .errors import UserError
+from .fitting import Rig, fit_motion, read_rig, take_keys
 from .refs import Ref
+from .retarget.fit import Fit
 from .rig.character import add_mannequin, build_armature
 from .rig.mannequin import mannequin
 from .settings import settings_of
 
 CHARACTER = "Mannequin"
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +30,7 @@ class Placement:
     span: Span
     armature: Ref | None = None
     location: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    fit: Fit = field(default_factory=Fit)
 
 
 @dataclass
@@ -36,6 +41,7 @@ class Placed:
     actions: list[str] = field(default_factory=list)
     num_keys: int = 0
     replaced: str = ""  # name of the user's own Action that the armature played before
+    warnings: list[str] = field(default_factory=list)  # what is not animated, or not as it seems
 
 
 def place(finished: Finished, request: Generate, where: Placement) -> Iterator[Placed]:
@@ -48,9 +54,11 @@ def place(finished: Finished, request: Generate, where: Placement) -> Iterator[P
     try:
         for _ in _character(where, placed):
             yield placed
+        rig = yield from _said_by(placed, read_rig(_armature(placed), where.fit))
+        placed.warnings += rig.warnings
         for file, seed in zip(finished.files, request.seeds(), strict=True):
-            _add_take(file, seed, finished, request, where, placed)
-            yield placed
+            how = made_by(request, finished, seed)
+            yield from _said_by(placed, _add_take(file, how, rig, where, placed))
         armature = _armature(placed)
         before = play_take(armature, bpy.data.actions[placed.actions[0]])
         placed.replaced = before.name if before else ""
@@ -63,9 +71,23 @@ def place(finished: Finished, request: Generate, where: Placement) -> Iterator[P
             "The character or its new Action was removed while the motion was being applied. "
             "Press Apply Again."
         ) from error
-    except UserError:
+    except BaseException:  # also when it is closed, and a mistake of ours
         _remove(placed, where)
         raise
+
+
+def _said_by(
+    placed: Placed, work: Generator[None, None, Result]
+) -> Generator[Placed, None, Result]:
+    """The same steps, each of which says what has been placed."""
+    try:
+        while True:
+            next(work)
+            yield placed
+    except StopIteration as end:
+        return end.value
+    finally:
+        work.close()
 
 
 def _character(where: Placement, placed: Placed) -> Iterator[None]:
@@ -116,19 +138,27 @@ def _armature(placed: Placed) -> Object:
 
 
 def _add_take(
-    file: str, seed: int, finished: Finished, request: Generate, where: Placement, placed: Placed
-) -> None:
+    file: str, how: dict[str, Any], rig: Rig, where: Placement, placed: Placed
+) -> Generator[None, None, None]:
     pose = read_pose(file)
-    armature = _armature(placed)
+    yield
     placed.num_keys = where.span.keys_for(len(pose.root), FPS)
+    motion = yield from fit_motion(rig, pose, placed.num_keys, where.span.fps)
+    yield
+    keys = take_keys(rig, motion)
+    yield
+    armature = _armature(placed)
     take = Take(
         num_keys=placed.num_keys,
         fps=where.span.fps,
         first_frame=where.span.first_frame,
         character=armature.name,
-        **made_by(request, finished, seed),
+        fit=asdict(where.fit),
+        **how,
     )
-    placed.actions.append(make_take(armature, pose, take).name)
+    name, said = yield from make_take(armature, take, keys)
+    placed.actions.append(name)
+    placed.warnings += [words for words in said if words not in placed.warnings]
 
 
 def _remove(placed: Placed, where: Placement) -> None:

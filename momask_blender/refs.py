@@ -10,16 +10,16 @@ from .errors import UserError
 
 @dataclass(frozen=True)
 class Ref:
-    """An object or a scene, found again after it was renamed."""
+    """An object, a scene or an Action, found again after it was renamed."""
 
-    blocks: str  # "objects" or "scenes"
+    blocks: str  # where in `bpy.data`
     name: str
     uid: int
 
     @classmethod
     def of(cls, block: ID) -> "Ref":
-        blocks = "scenes" if isinstance(block, bpy.types.Scene) else "objects"
-        return cls(blocks, block.name, block.session_uid)
+        kinds = {bpy.types.Scene: "scenes", bpy.types.Action: "actions"}
+        return cls(kinds.get(type(block), "objects"), block.name, block.session_uid)
 
     def find(self) -> ID | None:
         blocks = getattr(bpy.data, self.blocks)

@@ -6,11 +6,19 @@ import bpy
 from bpy.app.handlers import persistent
 
 from . import settings
+from .rig.known_maps import known_maps
 from .session import session
-from .ui import operators, panels, take_operators
+from .ui import operators, panels, rig_operators, rig_panel, take_operators
 from .ui.timer import keep_ticking, stop_ticking
 
-CLASSES = (*settings.CLASSES, *operators.CLASSES, *take_operators.CLASSES, *panels.CLASSES)
+CLASSES = (
+    *settings.CLASSES,
+    *operators.CLASSES,
+    *take_operators.CLASSES,
+    *rig_operators.CLASSES,
+    *panels.CLASSES,
+    *rig_panel.CLASSES,
+)
 
 
 def register() -> None:
@@ -18,9 +26,11 @@ def register() -> None:
         bpy.utils.register_class(each)
     settings.attach()
     bpy.app.handlers.load_pre.append(before_file)
+    bpy.app.handlers.undo_post.append(after_undo)
+    bpy.app.handlers.redo_post.append(after_undo)
     atexit.register(session.shut_down)
     session.look_around()
-    session.open_history()
+    session.open_folder()
 
 
 def unregister() -> None:
@@ -28,6 +38,8 @@ def unregister() -> None:
     session.shut_down()
     atexit.unregister(session.shut_down)
     bpy.app.handlers.load_pre.remove(before_file)
+    bpy.app.handlers.undo_post.remove(after_undo)
+    bpy.app.handlers.redo_post.remove(after_undo)
     settings.detach()
     for each in reversed(CLASSES):
         bpy.utils.unregister_class(each)
@@ -37,3 +49,8 @@ def unregister() -> None:
 def before_file(*_: object) -> None:
     session.forget_file()
     keep_ticking()
+
+
+@persistent
+def after_undo(*_: object) -> None:
+    known_maps.follow_undo()

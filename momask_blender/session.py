@@ -6,7 +6,7 @@ Nothing of it is stored in a file or undone. The panel draws from it; timers mov
 import contextlib
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -29,15 +29,12 @@ from .history import History
 from .inputs import Lack, known_models, lack_of_runtime, model_name
 from .job import Job, start_worker
 from .placement import Placed, Placement, place
+from .rig.known_maps import known_maps
 from .settings import ADDON_ID, preferences
+from .steps import APPLYING, TICK, Steps, is_editing, reason_to_wait
 from .worker_client import Ended, Worker
 
-TICK = 0.05  # seconds between looks at a running job
-APPLYING = 0.001  # between ticks that put a result into the file
-BUDGET = 0.012  # seconds after which such a tick begins no further step; a step takes up to 12 ms
 IDLE_TICK = 2.0  # while a worker waits
-EDITING = "Finished. Leave Edit Mode to get the motion"
-RENDERING = "Finished. The motion comes when the render is done"
 
 
 @dataclass
@@ -63,8 +60,8 @@ class Session:
     history: History = field(default_factory=History)
     _placement: Placement | None = None
     _finished: tuple[Finished, Generate] | None = None  # kept until the next motion
-    _placing: Iterator[Placed] | None = None
-    _placed: Placed = field(default_factory=Placed)
+    _steps: Steps | None = None  # work on the file that is under way
+    _conclude: Callable[[], str] = str  # its result in words, when it is done
     _began: float = 0.0
     _num_jobs: int = 0
     _folder: tempfile.TemporaryDirectory | None = None
@@ -75,12 +72,14 @@ class Session:
 
     @property
     def is_busy(self) -> bool:
-        return self.job is not None or self._placing is not None
+        return self.job is not None or self._steps is not None
 
     @property
     def is_running(self) -> bool:
         """Whether there is something to cancel."""
-        return bool(self.suspended) or (self.job is not None and not self.job.is_cancelled)
+        if self._steps is not None:
+            return bool(self.suspended) or self._steps.can_be_cancelled
+        return self.job is not None and not self.job.is_cancelled
 
     @property
     def can_apply_again(self) -> bool:
@@ -91,12 +90,13 @@ class Session:
         if self.suspended:
             return self.suspended
         if self.job is None:
-            return "Writing keys"
+            return self._steps.name if self._steps else ""
         return "Cancelling" if self.job.is_cancelled else self.job.phase
 
     @property
     def share(self) -> float:
-        return self.job.share if self.job else 1.0
+        work = self.job or self._steps
+        return work.share if work else 1.0
 
     @property
     def log(self) -> list[str]:
@@ -108,14 +108,13 @@ class Session:
         """Look at the disk when the add-on or a preference changes, so that drawing need not."""
         self.models, self.lack = known_models(), lack_of_runtime()
 
-    def open_history(self) -> None:
-        """A folder that cannot be made or written costs the history, nothing else."""
-        try:
+    def open_folder(self) -> None:
+        """Earlier prompts and joint maps: a folder that cannot be made costs these only."""
+        folder = None
+        with contextlib.suppress(OSError, ValueError, AttributeError):
             folder = Path(bpy.utils.extension_path_user(ADDON_ID, create=True))
-        except (OSError, ValueError, AttributeError):
-            self.history = History()
-        else:
-            self.history = History(folder)
+        self.history = History(folder)
+        known_maps.open(folder)
 
     def start(self, request: Generate, placement: Placement) -> None:
         """Begin a motion; `tick` carries it on. Job number and files are set here.
@@ -148,7 +147,8 @@ class Session:
     def cancel(self) -> None:
         if self.job is not None:
             self.job.cancel()
-        elif self.suspended:
+        elif self._steps is not None and self.is_running:
+            self._steps.close()
             self._fail(UserError("Cancelled.", code=CANCELLED))
 
     def apply_again(self, placement: Placement) -> None:
@@ -157,6 +157,15 @@ class Session:
         if self._finished is None:
             raise UserError("There is no motion to apply. Press Generate.")
         self._begin_placing(*self._finished, placement)
+
+    def carry_out(self, steps: Steps, conclude: Callable[[], str]) -> None:
+        """Begin work on the file; `tick` carries it on. `conclude` says what came of it.
+
+        Raises UserError.
+        """
+        self._check_free()
+        self.error, self.notice, self.result = None, None, ""
+        self._steps, self._conclude = steps, conclude
 
     def tick(self) -> float | None:
         """One short step, for a timer. -> seconds until the next one, None when all is quiet."""
@@ -180,7 +189,7 @@ class Session:
 
     def shut_down(self) -> None:
         """End the worker and whatever it was doing."""
-        self.job, self._placing = None, None
+        self.job, self._steps = None, None
         self._drop_result()
         if self.worker is not None:
             self._lose_worker()
@@ -193,15 +202,16 @@ class Session:
         """Another file was opened: what was under way belongs to the old one."""
         if self.job is not None and isinstance(self.job.request, Generate):
             self.job.cancel()
-        self._placing, self._placement, self.suspended = None, None, ""
+        self._steps, self._placement, self.suspended = None, None, ""
         self._drop_result()
+        known_maps.forget_all()
         self.error, self.notice, self.result = None, None, ""
 
     # How it goes on
 
     def _step(self, patience: float = 0.0) -> float | None:
-        if self._placing is not None:
-            return self._place_step()
+        if self._steps is not None:
+            return self._work_on()
         if self.job is None:
             return self._watch_worker()
         job = self.job
@@ -210,7 +220,7 @@ class Session:
         if answer is not None:
             self.job = None
             self._take_answer(answer, job)
-        return self._place_step() if self._placing else TICK
+        return self._work_on() if self._steps else TICK
 
     def _take_answer(self, answer: Answer, job: Job) -> None:
         if isinstance(answer, Loaded):
@@ -225,49 +235,38 @@ class Session:
 
     def _begin_placing(self, finished: Finished, request: Generate, where: Placement) -> None:
         self._placement = where
-        self._placing = place(finished, request, where)
+        steps = Steps("Writing keys", place(finished, request, where), "Generate Motion")
+        self._steps = steps
+        self._conclude = lambda: self._what_was_placed(steps.latest, request, where)
 
-    def _place_step(self) -> float:
+    def _work_on(self) -> float:
+        assert self._steps is not None
         self.suspended = reason_to_wait()
         if self.suspended:
             return TICK
-        assert self._placing is not None
-        until = time.perf_counter() + BUDGET
         try:
-            while time.perf_counter() < until:
-                self._placed = next(self._placing)
-        except StopIteration:
-            self._placing = None
-            self._conclude()
-            return TICK
+            is_done = self._steps.take()
         except UserError:
-            self._placing = None
+            self._steps = None
             raise
-        return APPLYING
+        if not is_done:
+            return APPLYING
+        self._steps = None
+        self.result = self._conclude()
+        return TICK
 
-    def _conclude(self) -> None:
-        assert self._finished is not None
-        _, request = self._finished
-        push_undo("Generate Motion")
-        assert self._placement is not None
-        seconds = self._placed.num_keys / self._placement.span.fps
-        count = len(self._placed.actions)
-        what = f"{count} takes" if count > 1 else f"'{self._placed.actions[0]}'"
-        self.result = (
-            f"{what}: {seconds:.1f} s, {self._placed.num_keys} keys per channel, seed "
+    def _what_was_placed(self, placed: Placed, request: Generate, where: Placement) -> str:
+        seconds = placed.num_keys / where.span.fps
+        count = len(placed.actions)
+        what = f"{count} takes" if count > 1 else f"'{placed.actions[0]}'"
+        result = (
+            f"{what}: {seconds:.1f} s, {placed.num_keys} keys per channel, seed "
             f"{request.seed}, in {time.monotonic() - self._began:.1f} s"
         )
-        if self._placed.replaced:
-            self.result += f". '{self._placed.replaced}' stays in the file"
-        self.result += self._beyond_the_scene()
-
-    def _beyond_the_scene(self) -> str:
-        assert self._placement is not None
-        scene = self._placement.scene.find()
-        last = self._placement.span.first_frame + self._placed.num_keys - 1
-        if scene is None or last <= scene.frame_end:
-            return ""
-        return f". It ends at frame {last}, after the scene's last frame {scene.frame_end}"
+        if placed.replaced:
+            result += f". '{placed.replaced}' stays in the file"
+        result += beyond_the_scene(placed, where)
+        return result + "".join(f". {words.rstrip('.')}" for words in placed.warnings)
 
     def _watch_worker(self) -> float | None:
         """Hear that a worker was idle for long or is gone."""
@@ -279,7 +278,7 @@ class Session:
         return IDLE_TICK
 
     def _fail(self, error: UserError) -> None:
-        self.job, self._placing, self.suspended = None, None, ""
+        self.job, self._steps, self.suspended = None, None, ""
         if self.worker is not None and not self.worker.is_alive:
             self._lose_worker()
         if error.code == CANCELLED:
@@ -339,32 +338,13 @@ def unexpected(error: Exception, phase: str) -> UserError:
     return UserError(f"Something went wrong while '{phase}' ({words}). Please send us the report.")
 
 
-def reason_to_wait() -> str:
-    """Why nothing can be written into the file now, in words; empty if it can."""
-    if is_editing():
-        return EDITING
-    return RENDERING if bpy.app.is_job_running("RENDER") else ""
-
-
-def is_editing() -> bool:
-    """Whether some mode with an undo of its own is on: keys written now could not be undone."""
-    return any(ob.mode not in ("OBJECT", "POSE") for ob in _active_objects())
-
-
-def _active_objects() -> list[bpy.types.Object]:
-    manager = bpy.context.window_manager
-    layers = [window.view_layer for window in manager.windows] if manager else []
-    return [layer.objects.active for layer in layers if layer.objects.active]
-
-
-def push_undo(name: str) -> None:
-    """One undo step, also from a timer, where no window is active."""
-    manager = bpy.context.window_manager
-    if bpy.context.window is None and manager and manager.windows:
-        with bpy.context.temp_override(window=manager.windows[0]):
-            bpy.ops.ed.undo_push(message=name)
-    else:
-        bpy.ops.ed.undo_push(message=name)
+def beyond_the_scene(placed: Placed, where: Placement) -> str:
+    """What to say of keys that the scene's range does not show."""
+    scene = where.scene.find()
+    last = where.span.first_frame + placed.num_keys - 1
+    if scene is None or last <= scene.frame_end:
+        return ""
+    return f". It ends at frame {last}, after the scene's last frame {scene.frame_end}"
 
 
 session = Session()

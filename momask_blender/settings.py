@@ -29,8 +29,8 @@ TARGETS = (
     (
         "ACTIVE",
         "Active Character",
-        "Onto the active character, as a new Action. The Action that it plays now stays in the "
-        "file, untouched",
+        "Onto the selected character, your own too: any armature of a human body, or its mesh. As "
+        "a new Action; the Action that it plays now stays in the file, untouched",
     ),
     (
         "NEW",
@@ -42,6 +42,24 @@ TARGETS = (
 STARTS = (
     ("CURRENT", "Current Frame", "The motion begins at the current frame"),
     ("SCENE", "Scene Start", "The motion begins at the first frame of the scene"),
+)
+FEET = (
+    ("OFF", "Off", "Feet as the motion has them; they may slide a little"),
+    ("ON", "On", "A foot that stands stays where it stands"),
+    ("STRICT", "Strict", "Also where the motion leaves it open: no sliding at all, stiffer steps"),
+)
+TRAVEL = (
+    ("WORLD", "World", "The hips carry the character through the scene"),
+    ("IN_PLACE", "In Place", "The character stays where it starts, as on a treadmill"),
+    (
+        "ROOT_BONE",
+        "Root Bone",
+        "The root bone carries the character, as engines want it; the hips move above it",
+    ),
+)
+PLACES = (
+    ("PRESENT", "Where It Stands", "The motion begins where the character stands and faces now"),
+    ("CURSOR", "3D Cursor", "The motion begins at the 3D cursor, facing as that is turned"),
 )
 DEVICES = (
     ("auto", "Automatic", "CUDA where PyTorch with CUDA and a graphics card are there, else CPU"),
@@ -100,6 +118,50 @@ class MomaskSettings(PropertyGroup):
     )
     start: EnumProperty(
         name="Start", items=STARTS, default="CURRENT", description="Where the motion begins"
+    )
+    feet: EnumProperty(
+        name="Planted Feet",
+        items=FEET,
+        default="ON",
+        description="Whether standing feet are held in place",
+    )
+    travel: EnumProperty(
+        name="Travel",
+        items=TRAVEL,
+        default="WORLD",
+        description="What carries the character through the scene",
+    )
+    start_at: EnumProperty(
+        name="Start At", items=PLACES, default="PRESENT", description="Where in space it begins"
+    )
+    ground: FloatProperty(
+        name="Ground Height",
+        default=0.0,
+        soft_min=-2.0,
+        soft_max=2.0,
+        subtype="DISTANCE",
+        description="How far the ground lies above the one that the character was made to stand on",
+    )
+    reduce_keys: BoolProperty(
+        name="Fewer Keys",
+        default=False,
+        description="Leave out keys that change nothing visible, so that curves are easier to "
+        "edit. Hips and legs keep one key per frame",
+    )
+    reduce_legs: BoolProperty(
+        name="On Legs Too",
+        default=False,
+        description="Also on hips and legs: planted feet then slide a little",
+    )
+    relaxed_hands: BoolProperty(
+        name="Relaxed Hands",
+        default=False,
+        description="Bend fingers a little where they have no keys of their own",
+    )
+    ik_feet: BoolProperty(
+        name="Key IK Feet",
+        default=False,
+        description="On control rigs: key the IK controls of the feet instead of the FK legs",
     )
     take_index: IntProperty(name="Take", options={"HIDDEN"})
     own_settings: BoolProperty(

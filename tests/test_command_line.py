@@ -45,6 +45,11 @@ BAD_INPUT = {
     "preview ending": (["walk", "--out", "a.fbx", "--preview", "a.jpg"], ".png"),
     "unknown preset": (["walk", "--out", "a.fbx", "--preset", "maya"], "unreal"),
     "preset of glTF": (["walk", "--out", "a.glb", "--preset", "unity"], "is for FBX"),
+    "no character": (["walk", "--out", "a.fbx", "--character", "b.fbx"], "no file b.fbx"),
+    "odd character": (["walk", "--out", "a.fbx", "--character", "folder.obj"], "end in one of"),
+    "map of nobody": (["walk", "--out", "a.fbx", "--map", "a.json"], "give that too"),
+    "armature of nobody": (["walk", "--out", "a.fbx", "--armature", "A"], "give that too"),
+    "unknown feet": (["walk", "--out", "a.fbx", "--feet", "glued"], "strict"),
     "huge seed": (["walk", "--out", "a.fbx", "--seed", "4294967296"], "2147483647"),
 }
 

@@ -39,6 +39,7 @@ FREE_OF_BPY = (
     "momask_blender/contract/",
     "momask_blender/retarget/",
     "momask_blender/rig/driven.py",
+    "momask_blender/rig/hands.py",
     "momask_blender/rig/joint_map.py",
     "momask_blender/rig/mannequin.py",
     "momask_blender/rig/map_file.py",

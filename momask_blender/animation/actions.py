@@ -73,6 +73,13 @@ def clear_actions(block: ID) -> None:
         data.nla_tracks.remove(track)
 
 
+def clear_drivers(block: ID) -> None:
+    """Nothing but keys moves it any more."""
+    drivers = block.animation_data.drivers if block.animation_data else ()
+    for driver in list(drivers):
+        drivers.remove(driver)
+
+
 def play_as_strip(
     ob: Object, action: Action, slot: Any, frames: tuple[int, int], name: str
 ) -> None:

@@ -11,6 +11,7 @@ from bpy.types import Object
 from bpy_extras.io_utils import axis_conversion
 
 from ..errors import UserError
+from .deform_skeleton import is_control_rig, reduce_to_deform_bones
 from .resize import scale_stage, turn_stage
 from .staging import Stage, staged
 from .whole_files import write_whole
@@ -51,7 +52,8 @@ def export_take(armature: Object, file: Path, preset: str = "GENERIC") -> None:
     """Write `armature`, its meshes and the Action it plays now, and nothing else, by the ending of
     `file`: .fbx (for the engine that `preset` names), .glb or .bvh (bones only).
 
-    The take has the Action's name and, in FBX and glTF, starts at time zero. Raises UserError.
+    The take has the Action's name and, in FBX and glTF, starts at time zero. There a control rig
+    comes out as its deform bones alone. Raises UserError.
     """
     writers: dict[str, Callable[[Stage, Path], object]] = {
         ".fbx": lambda stage, part: _write_fbx(stage, part, preset),
@@ -62,6 +64,8 @@ def export_take(armature: Object, file: Path, preset: str = "GENERIC") -> None:
     if ending not in writers:
         raise UserError(f"'{file.name}' must end in {' or '.join(ENDINGS)}.")
     with staged(armature) as stage:
+        if ending != ".bvh" and is_control_rig(stage.rig):
+            reduce_to_deform_bones(stage)
         write_whole(file, lambda part: writers[ending](stage, part))
 
 

@@ -1,14 +1,11 @@
-"""F-curves in bulk: whole channels at once, one key per frame."""
+"""F-curves in bulk: whole channels at once."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from bpy.types import Object
 from numpy.typing import NDArray
 
-from ..contract import rotation
-from ..contract.pose import Pose
-from ..contract.skeleton import JOINTS, PARENTS
 from .actions import ensure_group
 
 Array = NDArray[np.floating]
@@ -17,59 +14,42 @@ LINEAR = 1  # of FCurve keyframe interpolation
 GENERATED = 5  # of keyframe type: lets animators select what was made by a model
 
 
-def write_pose(channels: Any, armature: Object, pose: Pose, first_frame: int) -> None:
-    """Key a pose in Blender axes onto our own character, one key per frame from `first_frame`.
-
-    Rotations of all bones, location of the pelvis. `channels` comes from `bind_action`.
-    """
-    frames = np.arange(first_frame, first_frame + len(pose.root))
-    for index, name in enumerate(JOINTS):
-        path = f'pose.bones["{name}"]'
-        values = basis_rotations(armature, pose, index)
-        write_channels(channels, f"{path}.rotation_quaternion", name, frames, values)
-    location = pelvis_locations(armature, pose)
-    path = f'pose.bones["{JOINTS[0]}"].location'
-    write_channels(channels, path, JOINTS[0], frames, location)
-
-
-def basis_rotations(armature: Object, pose: Pose, index: int) -> Array:
-    """What a pose bone must turn from its rest to have its segment's world rotation. (T, 4).
-
-    C^-1 Q_parent^-1 Q C, with C the bone's rest rotation: any roll, any rest pose.
-    """
-    rest = _rest_rotation(armature, JOINTS[index])
-    turn = pose.rotations[:, index]
-    if PARENTS[index] >= 0:
-        turn = rotation.multiply(rotation.inverse(pose.rotations[:, PARENTS[index]]), turn)
-    turned = rotation.multiply(rotation.inverse(rest), rotation.multiply(turn, rest))
-    return rotation.continuous(turned)
-
-
-def pelvis_locations(armature: Object, pose: Pose) -> Array:
-    """Offset of the pelvis from its rest place, in the bone's own axes. (T, 3)."""
-    bone = armature.data.bones[JOINTS[0]]
-    offset = pose.root - np.array(bone.head_local)
-    return rotation.rotate(rotation.inverse(_rest_rotation(armature, JOINTS[0])), offset)
-
-
-def _rest_rotation(armature: Object, name: str) -> Array:
-    return rotation.from_matrix(np.array(armature.data.bones[name].matrix_local)[:3, :3])
-
-
 def write_channels(
-    channels: Any, data_path: str, group: str, frames: NDArray, values: Array
+    channels: Any,
+    data_path: str,
+    group: str,
+    frames: NDArray,
+    values: Array,
+    indices: Sequence[int] | None = None,
 ) -> None:
-    """One F-curve per column of `values` (T, C): linear keys of type GENERATED at `frames`."""
-    for index, column in enumerate(values.T):
+    """One new F-curve per column of `values` (T, C): linear keys of type GENERATED at `frames`.
+
+    `indices` are the columns that are written, all of them if None.
+    """
+    for index in range(values.shape[1]) if indices is None else indices:
         curve = channels.fcurves.new(data_path, index=index)
         curve.group = ensure_group(channels, group)
         points = curve.keyframe_points
         points.add(len(frames))
-        co = np.column_stack([frames, column]).astype(np.float32)
+        co = np.column_stack([frames, values[:, index]]).astype(np.float32)
         points.foreach_set("co", co.ravel())
         points.foreach_set("interpolation", np.full(len(frames), LINEAR, dtype=np.int32))
         points.foreach_set("type", np.full(len(frames), GENERATED, dtype=np.int32))
         curve.update()
+
+
+def write_constant(
+    channels: Any,
+    data_path: str,
+    group: str,
+    frame: int,
+    value: Sequence[float],
+    indices: Sequence[int] | None = None,
+) -> None:
+    """One key per channel: it holds on all frames."""
+    write_channels(
+        channels, data_path, group, np.array([frame]), np.array([value], dtype=float), indices
+    )
 
 
 def read_channels(channels: Any, data_path: str) -> tuple[Array, Array]:

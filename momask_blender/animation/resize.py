@@ -8,7 +8,7 @@ from bpy.types import Object
 from bpy_extras import anim_utils
 from mathutils import Matrix
 
-from .actions import play_as_strip, playing, strip_channels
+from .actions import clear_drivers, play_as_strip, playing, strip_channels
 from .staging import Stage
 
 
@@ -64,8 +64,7 @@ def _free_of_distances(stage: Stage) -> None:
     anim_utils.bake_action(
         rig, action=None, frames=range(frames[0], frames[1] + 1), bake_options=options
     )
-    for driver in list(rig.animation_data.drivers):
-        rig.animation_data.drivers.remove(driver)
+    clear_drivers(rig)
     play_as_strip(rig, *playing(rig), frames, stage.take)
 
 

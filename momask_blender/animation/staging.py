@@ -106,9 +106,14 @@ def _copies(originals: list[Object]) -> dict[Object, Object]:
             inverse = copy.matrix_parent_inverse.copy()
             copy.parent = copies[copy.parent]
             copy.matrix_parent_inverse = inverse
-        for owner in _referrers(copy):
-            _retarget(owner, copies)
+        refer_to(copy, copies)
     return copies
+
+
+def refer_to(copy: Object, copies: dict[Object, Object]) -> None:
+    """Modifiers, constraints and drivers of a copy point at copies, not at their originals."""
+    for owner in _referrers(copy):
+        _retarget(owner, copies)
 
 
 def _referrers(copy: Object) -> Iterator[Any]:

@@ -1,6 +1,8 @@
 """A take: one Action and the request that made it, stored on it."""
 
 import json
+import math
+from collections.abc import Generator
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -9,13 +11,19 @@ from zipfile import BadZipFile
 import bpy
 import numpy as np
 from bpy.types import Action, Object
+from numpy.typing import NDArray
 
 from ..contract.messages import Finished, Generate
 from ..contract.pose import Pose
 from ..errors import UserError
-from ..retarget.border import pose_to_blender, resample_pose
+from ..refs import Ref
+from ..retarget.channels import BoneKeys
+from ..retarget.fit import FEET, STARTS, TRAVEL, Fit
+from ..rig.wiring import Switch
 from .actions import bind_action, new_channels
-from .fcurves import write_pose
+from .pose_keys import write_bone, write_held_rotation, write_rest_pose, write_switch
+
+Array = NDArray[np.floating]
 
 STORED_AS = "momask_take"  # custom property of the Action: JSON, so that it is only ever data
 MAX_NAME = 63  # bytes that an ID's name may have
@@ -33,6 +41,7 @@ class Take:
     num_frames: int | None = None  # at 20 fps, as asked for; None: the model decided
     settings: dict[str, Any] = field(default_factory=dict)  # model, steps, guidance, ...
     character: str = ""
+    fit: dict[str, Any] = field(default_factory=dict)  # of a `Fit`; older takes have none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,17 +76,76 @@ def read_pose(file: str) -> Pose:
         raise UserError(f"The motion that was made cannot be read ({error}). Try again.") from error
 
 
-def make_take(armature: Object, pose: Pose, take: Take) -> Action:
-    """A new Action with the pose's keys, one per frame; nothing plays it yet.
+@dataclass(frozen=True, eq=False)
+class TakeKeys:
+    """All that a take is keyed with. Values and names only: undo kills references."""
 
-    Pose at 20 fps in model axes. Blender may change the name: an Action of that name can be there.
+    bones: list[BoneKeys]
+    at_rest: tuple[str, ...] = ()  # bones that would spoil the pose if they kept theirs
+    switches: tuple[Switch, ...] = ()
+    held: dict[str, Array] = field(default_factory=dict)  # bone -> its rotation (4,) throughout
+
+
+def make_take(
+    armature: Object, take: Take, keys: TakeKeys
+) -> Generator[None, None, tuple[str, list[str]]]:
+    """A new Action with these keys, in short steps; nothing plays it yet.
+
+    Between steps the armature and the Action may be renamed or deleted. Returns the Action's name,
+    which Blender may have changed, and what could not be keyed, in words. If it is closed or fails,
+    the Action is removed.
     """
+    rig, made = Ref.of(armature), _new_action(take)
+    fit = fit_of(take)
+    said = []
+    try:
+        for each in keys.bones:
+            reduce = fit.reduce_keys and (fit.reduce_legs or not each.carries_feet)
+            armature, channels = _resolved(rig, made)
+            said.append(write_bone(channels, armature, each, take.first_frame, reduce))
+            yield
+        armature, channels = _resolved(rig, made)
+        _write_held(channels, armature, keys, take.first_frame)
+        return made.resolve().name, [words for words in said if words]
+    except BaseException:
+        if (action := made.find()) is not None:
+            bpy.data.actions.remove(action)
+        raise
+
+
+def _new_action(take: Take) -> Ref:
     action = bpy.data.actions.new(action_name(take.prompt))
     action.use_fake_user = True  # takes that are not played stay in the file
-    resampled = pose_to_blender(resample_pose(pose, take.num_keys, take.fps))
-    write_pose(new_channels(action, armature), armature, resampled, take.first_frame)
     action[STORED_AS] = json.dumps(asdict(take))
-    return action
+    return Ref.of(action)
+
+
+def _resolved(rig: Ref, made: Ref) -> tuple[Object, Any]:
+    armature = rig.resolve()
+    return armature, new_channels(made.resolve(), armature)
+
+
+def _write_held(channels: Any, armature: Object, keys: TakeKeys, frame: int) -> None:
+    bones = armature.pose.bones
+    for name in keys.at_rest:
+        write_rest_pose(channels, bones[name], frame)
+    for switch in keys.switches:
+        write_switch(channels, switch, frame)
+    for name, quat in keys.held.items():
+        write_held_rotation(channels, bones[name], quat, frame)
+
+
+def fit_of(take: Take) -> Fit:
+    """How the motion was fitted; of a note that may say anything, what means something."""
+    plain = asdict(Fit())
+    choices = {"feet": FEET, "travel": TRAVEL, "start": STARTS}
+
+    def has_meaning(name: str, value: Any) -> bool:
+        if name in choices:
+            return value in choices[name]
+        return type(value) is type(plain[name]) and math.isfinite(value)
+
+    return Fit(**{n: v for n, v in take.fit.items() if n in plain and has_meaning(n, v)})
 
 
 def play_take(armature: Object, action: Action) -> Action | None:
@@ -121,6 +189,7 @@ def _parsed(stored: str) -> Take | None:
             for value, kind in (
                 *((take.prompt, str), (take.seed, int), (take.num_keys, int)),
                 *((take.fps, int | float), (take.settings, dict), (take.character, str)),
+                (take.fit, dict),
                 (take.num_frames, int | None),
             )
         )

@@ -8,6 +8,7 @@ from bpy.types import Action, Context, Menu, Object, Panel, UILayout, UIList
 
 from ..animation.takes import read_take
 from ..inputs import lack_of_length, lack_of_target
+from ..rig.selected import armature_of
 from ..session import session
 from ..settings import settings_of
 
@@ -30,6 +31,7 @@ class MOMASK_PT_generate(Sidebar, Panel):
         inputs.enabled = not session.is_busy
         draw_prompt(inputs, settings)
         draw_choices(inputs, settings)
+        draw_target(inputs, context, settings)
         draw_lacks(self.layout, context, settings)
         draw_action(self.layout, settings)
         draw_outcome(self.layout, context)
@@ -53,10 +55,19 @@ def draw_choices(layout: UILayout, settings: Any) -> None:
     row.operator("momask.new_seed", text="", icon="FILE_REFRESH")
     row.prop(settings, "lock_seed", text="", icon="LOCKED" if settings.lock_seed else "UNLOCKED")
     column.prop(settings, "variations")
-    column.prop(settings, "target")
     start = column.row()
     start.enabled = settings.length not in ("SCENE", "PREVIEW")
     start.prop(settings, "start")
+
+
+def draw_target(layout: UILayout, context: Context, settings: Any) -> None:
+    """Who will move, by name."""
+    layout.row().prop(settings, "target", expand=True)
+    armature = armature_of(context.object)
+    if settings.target == "NEW":
+        draw_text(layout, context, "A new mannequin, at the 3D cursor", "OUTLINER_OB_ARMATURE")
+    elif armature is not None:
+        draw_text(layout, context, f"'{armature.name}', as a new Action", "OUTLINER_OB_ARMATURE")
 
 
 def draw_lacks(layout: UILayout, context: Context, settings: Any) -> None:
@@ -118,6 +129,7 @@ def draw_text(layout: UILayout, context: Context, text: str, icon: str) -> None:
 class MOMASK_PT_advanced(Sidebar, Panel):
     bl_label = "Advanced"
     bl_parent_id = "MOMASK_PT_generate"
+    bl_order = 1  # after Rig and Fit
     bl_options: ClassVar = {"DEFAULT_CLOSED"}
 
     def draw(self, context: Context) -> None:
@@ -161,11 +173,12 @@ class MOMASK_PT_export(Sidebar, Panel):
 
     def draw(self, context: Context) -> None:
         layout = self.layout
-        playing = played_action(context.object)
+        armature = armature_of(context.object)
+        playing = played_action(armature)
         if playing is None:
             draw_text(layout, context, "Select a character that plays a take", "INFO")
         else:
-            draw_text(layout, context, f"'{context.object.name}' with '{playing.name}'", "ACTION")
+            draw_text(layout, context, f"'{armature.name}' with '{playing.name}'", "ACTION")
         column = layout.column(align=True)
         for preset, label in (("UNREAL", "Unreal"), ("UNITY", "Unity"), ("GENERIC", "Other")):
             button = column.operator("momask.export", text=f"FBX for {label}", icon="EXPORT")
@@ -175,9 +188,9 @@ class MOMASK_PT_export(Sidebar, Panel):
         row.operator("momask.export", text="BVH").ending = ".bvh"
 
 
-def played_action(ob: Object | None) -> Action | None:
-    is_character = ob is not None and ob.type == "ARMATURE" and ob.animation_data is not None
-    return ob.animation_data.action if is_character else None
+def played_action(armature: Object | None) -> Action | None:
+    data = armature.animation_data if armature is not None else None
+    return data.action if data else None
 
 
 def chosen_take(settings: Any) -> Action | None:
@@ -213,8 +226,7 @@ class MOMASK_UL_takes(UIList):
         _active_data: Any,
         _active_name: str,
     ) -> None:
-        played = context.object and context.object.animation_data
-        plays = bool(played) and played.action == item
+        plays = played_action(armature_of(context.object)) == item
         row = layout.split(factor=0.8)
         row.prop(item, "name", text="", emboss=False, icon="RADIOBUT_ON" if plays else "ACTION")
         take = read_take(item)

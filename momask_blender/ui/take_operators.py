@@ -1,5 +1,6 @@
 """Thin operators on one take: play it, delete it, make it again, export it."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -8,11 +9,12 @@ from bpy.props import EnumProperty, StringProperty
 from bpy.types import Context, Event, Operator
 
 from ..animation.export import export_take
-from ..animation.takes import Take, delete_take, play_take, read_take
+from ..animation.takes import Take, delete_take, fit_of, play_take, read_take
 from ..contract.skeleton import FPS
 from ..contract.targets import check_target
 from ..errors import UserError
-from ..rig.character import is_our_character
+from ..retarget.fit import Fit
+from ..rig.selected import armature_of
 from ..settings import settings_of
 from .operators import refuse
 
@@ -49,14 +51,14 @@ class MOMASK_OT_play_take(TakeOperator, Operator):
 
     @classmethod
     def poll(cls, context: Context) -> bool:
-        if not is_our_character(context.object):
-            cls.poll_message_set("Select a MoMask character first")
+        if armature_of(context.object) is None:
+            cls.poll_message_set("Select a character first")
             return False
         return True
 
     def execute(self, context: Context) -> set[str]:
         try:
-            play_take(context.object, self.action())
+            play_take(armature_of(context.object), self.action())
         except UserError as error:
             return refuse(self, error)
         return {"FINISHED"}
@@ -99,6 +101,7 @@ class MOMASK_OT_reuse_take(TakeOperator, Operator):
         settings.variations = 1
         _set_length(settings, take)
         _set_sampling(settings, take.settings)
+        _set_fit(settings, fit_of(take))
         return {"FINISHED"}
 
 
@@ -123,6 +126,11 @@ def _set_sampling(settings: Any, used: dict[str, Any]) -> None:
             setattr(settings, name, value)
 
 
+def _set_fit(settings: Any, fit: Fit) -> None:
+    for name, value in asdict(fit).items():
+        setattr(settings, "start_at" if name == "start" else name, value)
+
+
 class MOMASK_OT_export(Operator):
     """Write the active character and the take that it plays, and nothing else, to a file"""
 
@@ -136,15 +144,16 @@ class MOMASK_OT_export(Operator):
 
     @classmethod
     def poll(cls, context: Context) -> bool:
-        if context.object is None or context.object.type != "ARMATURE":
+        if armature_of(context.object) is None:
             cls.poll_message_set("Select a character first")
             return False
         return True
 
     def invoke(self, context: Context, _event: Event) -> set[str]:
-        data = context.object.animation_data
+        armature = armature_of(context.object)
+        data = armature.animation_data
         action = data.action if data else None
-        name = bpy.path.clean_name(action.name if action else context.object.name)
+        name = bpy.path.clean_name(action.name if action else armature.name)
         folder = bpy.path.abspath("//") or str(Path.home())
         self.filepath = str(Path(folder) / f"{name}{self.ending}")
         context.window_manager.fileselect_add(self)
@@ -156,7 +165,7 @@ class MOMASK_OT_export(Operator):
             file = file.with_name(file.name + self.ending)
         try:
             check_target(file, (self.ending,))
-            export_take(context.object, file, self.preset)
+            export_take(armature_of(context.object), file, self.preset)
         except (UserError, ValueError) as error:
             return refuse(self, UserError(str(error)))
         self.report({"INFO"}, f"Wrote {file}")

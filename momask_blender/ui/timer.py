@@ -2,6 +2,8 @@
 
 import bpy
 
+from ..rig.known_maps import known_maps
+from ..rig.selected import armature_of
 from ..session import session
 
 
@@ -12,8 +14,9 @@ def keep_ticking() -> None:
 
 
 def stop_ticking() -> None:
-    if bpy.app.timers.is_registered(tick):
-        bpy.app.timers.unregister(tick)
+    for timer in (tick, _look_up):
+        if bpy.app.timers.is_registered(timer):
+            bpy.app.timers.unregister(timer)
 
 
 def tick() -> float | None:
@@ -23,6 +26,20 @@ def tick() -> float | None:
     finally:
         if _shown() != shown:
             redraw()
+
+
+def look_up_soon() -> None:
+    """Have the active armatures' bones looked at, for panels: drawing must not take its time."""
+    if not bpy.app.timers.is_registered(_look_up):
+        bpy.app.timers.register(_look_up, first_interval=0.0)
+
+
+def _look_up() -> None:
+    for window in bpy.context.window_manager.windows:
+        armature = armature_of(window.view_layer.objects.active)
+        if armature is not None:
+            known_maps.look_up(armature)
+    redraw()
 
 
 def _shown() -> tuple[object, ...]:

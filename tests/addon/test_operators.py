@@ -110,10 +110,12 @@ def test_a_take_can_be_made_again(bpy, session, length):
     settings.own_settings, settings.steps, settings.temperature = False, 7, 0.8
     settings.length, settings.lock_seed, settings.seed = length, True, 11
     settings.prompt, settings.seconds = "someone waves", 1.7
+    settings.feet, settings.reduce_keys = "OFF", True
     assert bpy.ops.momask.generate() == {"FINISHED"}
     first = bpy.context.object.animation_data.action
     settings.prompt, settings.seed, settings.steps, settings.seconds = "x", 1, 20, 9.0
     settings.lock_seed, settings.length, settings.temperature = False, "SECONDS", 1.0
+    settings.feet, settings.reduce_keys = "ON", False
     assert bpy.ops.momask.reuse_take(take=first.name) == {"FINISHED"}
     assert bpy.ops.momask.generate() == {"FINISHED"}
     second = bpy.context.object.animation_data.action
@@ -172,8 +174,11 @@ def test_an_empty_prompt_is_refused(bpy, session):
 
 
 def test_a_target_that_is_no_character_is_refused_with_a_button(bpy, session):
+    refused(bpy, session, "No character is selected", target="ACTIVE")
+    bpy.ops.mesh.primitive_cube_add()
+    refused(bpy, session, "'Cube' has no armature", target="ACTIVE")
     bpy.ops.object.armature_add()
-    refused(bpy, session, "'Armature' is no MoMask character", target="ACTIVE")
+    refused(bpy, session, "human", target="ACTIVE")
     assert session.error.fix == "momask.use_new_character"
     bpy.ops.momask.use_new_character()
     generate(bpy)

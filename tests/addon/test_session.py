@@ -335,3 +335,33 @@ def test_results_do_not_pile_up(bpy, session, tick_on):
     folder = session._private_folder()
     session.shut_down()
     assert not folder.exists()
+
+
+def test_work_on_the_file_shows_how_far_it_is_and_can_be_cancelled(bpy, session, tick_on):
+    from momask_blender.steps import Steps
+
+    scene = bpy.context.scene
+
+    def moved_frame_by_frame():
+        before = scene.frame_current
+        try:
+            for step in range(1000):
+                scene.frame_set(before + step)
+                time.sleep(0.004)
+                yield step / 1000
+        except GeneratorExit:
+            scene.frame_set(before)
+            raise
+
+    steps = Steps("Moving", moved_frame_by_frame(), "Move", 0.0, can_be_cancelled=True)
+    session.carry_out(steps, lambda: "moved")
+    tick_on(session, lambda: session.share > 0.0)
+    assert (session.phase, session.is_running, scene.frame_current > 1) == ("Moving", True, True)
+    with pytest.raises(UserError, match="is being made"):
+        session.load()
+    session.cancel()
+    assert (session.is_busy, scene.frame_current) == (False, 1)
+    assert "Nothing was changed" in session.result
+    session.carry_out(Steps("Moving", iter([0.5, 1.0]), "Move"), lambda: "moved")
+    tick_on(session)
+    assert session.result == "moved"

@@ -1,0 +1,71 @@
+"""Open the file with the animator's own character, for the command line."""
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import bpy
+from bpy.types import Object
+
+from .errors import UserError
+
+
+def open_character(file: Path, name: str | None = None) -> Object:
+    """The armature in it. A .blend becomes the open file, anything else is imported into an empty
+    one. `name` says which of several. Raises UserError."""
+    try:
+        _OPENERS[file.suffix.lower()](str(file.absolute()))
+    except (RuntimeError, OSError) as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(f"Cannot open {file}: {lines[-1].strip()}") from error
+    return _choose(file, name)
+
+
+def _choose(file: Path, name: str | None) -> Object:
+    found = {ob.name: ob for ob in bpy.data.objects if ob.type == "ARMATURE" and ob.users_scene}
+    listed = ", ".join(f"'{each}'" for each in sorted(found))
+    if not found:
+        raise UserError(f"{file} has no armature. Give the file of a rigged character.")
+    if name is not None and name not in found:
+        raise UserError(f"{file} has no armature '{name}'. It has {listed}.")
+    if name is None and len(found) > 1:
+        raise UserError(f"{file} has several armatures, {listed}: say which with --armature.")
+    return found[name] if name is not None else next(iter(found.values()))
+
+
+def _open_blend(file: str) -> None:
+    """As it is, but for its window layout and its scripts, which a stranger may have written."""
+    bpy.ops.wm.open_mainfile(filepath=file, load_ui=False, use_scripts=False)
+
+
+def _imported(read: Callable[[str], object]) -> Callable[[str], None]:
+    """Into an empty file, whose frame rate stays Blender's own whatever the importer sets."""
+
+    def into_empty(file: str) -> None:
+        bpy.ops.wm.read_factory_settings(use_empty=True)
+        render = bpy.context.scene.render
+        rate = render.fps, render.fps_base
+        read(file)
+        render = bpy.context.scene.render
+        render.fps, render.fps_base = rate
+
+    return into_empty
+
+
+def _import_vrm(file: str) -> None:
+    """A VRM is a glTF by another name; Blender's importer goes by the name."""
+    with tempfile.TemporaryDirectory(prefix="momask-") as folder:
+        copy = Path(folder) / Path(file).with_suffix(".glb").name
+        shutil.copyfile(file, copy)
+        bpy.ops.import_scene.gltf(filepath=str(copy))
+
+
+_OPENERS: dict[str, Callable[[str], None]] = {
+    ".blend": _open_blend,
+    ".fbx": _imported(lambda file: bpy.ops.import_scene.fbx(filepath=file)),
+    ".glb": _imported(lambda file: bpy.ops.import_scene.gltf(filepath=file)),
+    ".gltf": _imported(lambda file: bpy.ops.import_scene.gltf(filepath=file)),
+    ".vrm": _imported(_import_vrm),
+    ".bvh": _imported(lambda file: bpy.ops.import_anim.bvh(filepath=file)),
+}

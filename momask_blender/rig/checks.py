@@ -1,0 +1,85 @@
+"""What must be so before anything is changed, in words that say what to do."""
+
+import numpy as np
+from bpy.types import Object
+from numpy.typing import NDArray
+
+from ..errors import UserError
+from ..retarget.roles import spoken
+from ..retarget.target import Target
+
+Array = NDArray[np.floating]
+
+EVEN = 0.01  # share by which scale may differ between the axes
+SHORT = 1e-3  # of the rig's height: a limb below it has no direction
+SEGMENTS = tuple(
+    (f"{side}_{part}", f"{side}_{next_part}")
+    for side in "lr"
+    for part, next_part in (
+        ("thigh", "shin"),
+        ("shin", "foot"),
+        ("upperarm", "forearm"),
+        ("forearm", "hand"),
+    )
+)
+
+
+def check_armature(armature: Object | None) -> None:
+    """Whether poses can be keyed on it and mean what they say. Raises UserError."""
+    if armature is None or armature.type != "ARMATURE":
+        raise UserError(
+            "Select the armature of a character first."
+            if armature is None
+            else f"'{armature.name}' is no armature. Select the armature of a character.",
+            fix="momask.use_new_character",
+        )
+    if armature.library is not None:
+        raise UserError(
+            f"'{armature.name}' is linked from another file. Make a library override of it first: "
+            "Object > Library Override > Make."
+        )
+    if armature.data.is_editmode:
+        raise UserError(f"The bones of '{armature.name}' are being edited. Leave Edit Mode first.")
+    if len(armature.data.bones) == 0:
+        raise UserError(f"'{armature.name}' has no bones.", fix="momask.use_new_character")
+    _check_scale(armature)
+
+
+def _check_scale(armature: Object) -> None:
+    axes = np.array(armature.matrix_world)[:3, :3]
+    sizes = np.linalg.norm(axes, axis=0)
+    how = "Apply it first: Object > Apply > Scale, on the armature and its meshes."
+    if sizes.min() < 1e-9:
+        raise UserError(f"'{armature.name}' has the scale 0. Give it a size first.")
+    if np.linalg.det(axes) < 0.0:
+        raise UserError(f"'{armature.name}' has a negative scale: it is mirrored. {how}")
+    spread = sizes.max() / sizes.min()
+    slant = np.abs((axes / sizes).T @ (axes / sizes) - np.eye(3)).max()
+    if spread > 1.0 + EVEN or slant > EVEN:
+        words = ", ".join(f"{size:.3g}" for size in sizes)
+        raise UserError(f"'{armature.name}' has an uneven scale ({words}). {how}")
+
+
+def check_lengths(target: Target) -> None:
+    """Whether every limb has a direction: its next bone begins elsewhere. Raises UserError."""
+    size = np.ptp(target.heads, axis=0).max()
+    for role, next_role in SEGMENTS:
+        if role not in target.roles or next_role not in target.roles:
+            continue
+        bone, next_bone = target.roles[role], target.roles[next_role]
+        if np.linalg.norm(target.heads[next_bone] - target.heads[bone]) < SHORT * size:
+            name, other = target.bones[bone], target.bones[next_bone]
+            raise UserError(
+                f"'{name}' ({spoken(role)}) has no length: '{other}' begins where it begins. "
+                "Choose another bone for one of them."
+            )
+
+
+def notes_on(armature: Object) -> list[str]:
+    """What does not stand in the way but would surprise."""
+    if armature.data.pose_position == "REST":
+        return [
+            f"'{armature.name}' is shown in Rest Position: set it to Pose Position, in the "
+            "armature's properties, to see the motion."
+        ]
+    return []
