@@ -24,6 +24,8 @@ from momask_blender.fitting import fit_motion, read_rig, take_keys
 from momask_blender.generate import new_scene
 from momask_blender.retarget.fit import Fit
 from momask_blender.rig.character import build_armature
+from momask_blender.rig.joint_map import find_joint_map
+from momask_blender.rig.rest import read_rest
 
 Lengths = dict[str, float]
 
@@ -62,7 +64,8 @@ def listed(work: Any) -> Generator[None, None, Any]:
 def measure(armature: bpy.types.Object, pose: Pose, num_keys: int, fps: float, fit: Fit) -> Lengths:
     seconds: Lengths = {}
     longest: Lengths = {}
-    rig = run("read", read_rig(armature, fit), seconds, longest)
+    joint_map = run("map", listed(lambda: find_joint_map(read_rest(armature))), seconds, longest)
+    rig = run("read", read_rig(armature, joint_map, fit), seconds, longest)
     motion = run("fit", fit_motion(rig, pose, num_keys, fps), seconds, longest)
     keys = run("channels", listed(lambda: take_keys(rig, motion)), seconds, longest)
     take = Take(prompt="walk", num_keys=num_keys, fps=fps, first_frame=1, fit=asdict(fit))
