@@ -1,0 +1,144 @@
+"""Roles by names: whole conventions first, as names mean many things; then word by word. No bpy.
+
+'LeftLeg' is a shin in one convention and a thigh in another, 'Spine1' any bone of the spine.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from ..retarget.roles import ROLES
+from .rest_bones import RestBones
+from .role_map import JointMap
+from .tokens import Found, Labels, by_words
+from .trunk import find_trunk
+from .words import Naming, Words, namings, words_of
+
+WORDS = "words in the bones' names"
+SPINE = ("spine1", "spine2", "spine3")
+EXACT, PART, ALIKE = 1.0, 0.99, 0.97
+"""The convention's name, that name within a longer one, the same but for case, separators, side."""
+FINGERPRINT = 0.5  # what a bone that only this convention has is worth, in roles
+FEWEST = 12  # roles of a convention that must be there
+MOST = 19  # with fewer, the rig is of another family
+SEVERAL = 3  # conventions that are looked at closely
+
+
+class Convention(NamedTuple):
+    """How one family of rigs calls its bones."""
+
+    title: str
+    bones: dict[str, str]  # role -> name
+    words: dict[str, Words]  # role -> its name taken apart
+    fingerprints: tuple[str, ...]  # names that its rigs have and similar ones lack
+
+
+@cache
+def conventions() -> tuple[Convention, ...]:
+    """Of two that fit alike the first is taken: what the mesh follows comes before controls."""
+    text = Path(__file__).with_name("conventions.json").read_text(encoding="utf-8")
+    found = []
+    for entry in json.loads(text).values():
+        bones = {role: entry["bones"][role] for role in ROLES}
+        words = dict(zip(bones, words_of(list(bones.values())), strict=True))
+        found.append(Convention(entry["title"], bones, words, tuple(entry.get("fingerprints", ()))))
+    return tuple(found)
+
+
+def by_names(rest: RestBones) -> list[JointMap]:
+    """What the names may mean, the likeliest first; where the bones lie is not looked at."""
+    labels = [Labels(rest, naming) for naming in namings(rest.names)]
+    fits = sorted((fit for each in labels for fit in _fits(rest, each)), key=lambda fit: -fit.score)
+    maps = [_joint_map(rest, _completed(fit), fit.title) for fit in fits[:SEVERAL]]
+    words = (by_words(each) for each in labels)
+    worded = sorted((w for w in words if w), key=lambda found: -_worth(found))
+    maps += [_joint_map(rest, found) for found in worded[:SEVERAL]]
+    return maps
+
+
+class _Fit(NamedTuple):
+    """A convention's bones as far as one naming has them."""
+
+    convention: Convention
+    labels: Labels
+    found: dict[str, Found]
+    score: float
+
+    @property
+    def title(self) -> str:
+        return f"{self.convention.title} names" if len(self.found) >= MOST else WORDS
+
+
+def _fits(rest: RestBones, labels: Labels) -> Iterator[_Fit]:
+    bones = _lookup(labels.naming)
+    for convention in conventions():
+        found = {}
+        for role, words in convention.words.items():
+            name = convention.bones[role]
+            spelled = [(_likeness(rest.names[b], name), -b) for b in bones.get(_key(words), ())]
+            if spelled:
+                likeness, bone = max(spelled)
+                found[role] = Found(-bone, likeness)
+        if len(found) >= FEWEST:
+            prints = sum(name in rest.index for name in convention.fingerprints) > 0
+            yield _Fit(convention, labels, found, _worth(found) + FINGERPRINT * prints)
+
+
+def _likeness(name: str, expected: str) -> float:
+    if name == expected:
+        return EXACT
+    return PART if expected in name else ALIKE
+
+
+def _lookup(naming: Naming) -> dict[tuple[str, str], list[int]]:
+    found: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for bone, words in naming.bones.items():
+        found[_key(words)].append(bone)
+    return found
+
+
+def _key(words: Words) -> tuple[str, str]:
+    return words.side, words.core
+
+
+def _worth(found: dict[str, Found]) -> float:
+    return sum(entry.confidence for entry in found.values())
+
+
+def _completed(fit: _Fit) -> dict[str, Found]:
+    """What the convention lacks, by words; a spine that is not whole, from the chain of bones."""
+    rest, labels = fit.labels.rest, fit.labels
+    found = fit.found
+    if not _has_whole_spine(rest, found):
+        found = {role: entry for role, entry in found.items() if role not in SPINE}
+    known = {role: entry.bone for role, entry in found.items()}
+    trunk = find_trunk(rest, known, labels.middle())
+    others = by_words(labels) | {role: Found(*entry) for role, entry in trunk.items()}
+    taken = set(known.values())
+    has_spine = "spine1" in found
+    for role, entry in others.items():
+        if role in found or entry.bone in taken or (has_spine and role in SPINE):
+            continue
+        found = found | {role: entry}
+        taken.add(entry.bone)
+    return found
+
+
+def _has_whole_spine(rest: RestBones, found: dict[str, Found]) -> bool:
+    """All three are there, and none hangs below a higher one."""
+    if any(role not in found for role in SPINE):
+        return False
+    lower, middle, upper = (found[role].bone for role in SPINE)
+    return upper not in rest.ancestors(middle) and middle not in rest.ancestors(lower)
+
+
+def _joint_map(rest: RestBones, found: dict[str, Found], source: str = WORDS) -> JointMap:
+    roles = [role for role in ROLES if role in found]
+    return JointMap(
+        bones={role: rest.names[found[role].bone] for role in roles},
+        confidence={role: found[role].confidence for role in roles},
+        source=source,
+    )

@@ -1,0 +1,177 @@
+"""Bone names taken apart: words, side of the body, and what only says whose bone it is. No bpy."""
+
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+# Camel case, capitals, digits, the Chinese signs for the sides, and any other run of letters.
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[左右]|[^\W\d_a-zA-Z左右]+")
+_OWNER = re.compile(r".*[:|]")  # 'mixamorig7:', 'Armature|'
+
+SIDES = {"left": "l", "right": "r", "l": "l", "r": "r", "左": "l", "右": "r"}
+# Words for the sides that also mean something else: believed where the other side is there too.
+_PAIRS_AS_WRITTEN = (
+    *(("lt", "rt"), ("lf", "rt"), ("lft", "rgt"), ("li", "re"), ("links", "rechts")),
+    *(("linke", "rechte"), ("linker", "rechter"), ("linkes", "rechtes"), ("gauche", "droite")),
+    *(("gauche", "droit"), ("g", "d"), ("izq", "der"), ("izquierda", "derecha")),
+    *(("izquierdo", "derecho"), ("esq", "dir"), ("esquerda", "direita"), ("esquerdo", "direito")),
+    *(("sx", "dx"), ("sinistra", "destra"), ("sinistro", "destro"), ("hidari", "migi")),
+    *(("лев", "прав"), ("левая", "правая"), ("левое", "правое"), ("левый", "правый")),
+    *(("л", "п"), ("lewa", "prawa"), ("lewy", "prawy"), ("lewe", "prawe"), ("sol", "sag")),
+    *(("왼쪽", "오른쪽"), ("왼", "오른")),
+)
+_MIDDLE = {"c", "m", "x", "center", "centre", "中"}
+_GLUED = (("left", "right"), ("l", "r"))
+_MANY = 12  # bones that begin or end alike: fewer have it by chance
+
+
+class Words(NamedTuple):
+    """A name without its side: 'LeftForeArm' -> ('fore', 'arm'), 'l'."""
+
+    words: tuple[str, ...]
+    side: str  # l, r or empty
+
+    @property
+    def core(self) -> str:
+        return "".join(self.words)
+
+
+class Naming(NamedTuple):
+    """Some of the bones, and their names without what they all begin and end with."""
+
+    bones: dict[int, Words]
+
+
+def split(name: str) -> tuple[str, ...]:
+    """'mixamorig:LeftToe_01' -> ('mixamorig', 'left', 'toe1'): lower case, no accents, no zeros."""
+    words: list[str] = []
+    end = -1
+    for match in _WORD.finditer(without_accents(name)):
+        word = match[0].casefold()
+        if word.isdecimal():
+            word = str(int(word))
+            if words and match.start() == end and not words[-1][-1].isdecimal():
+                words[-1] += word
+                end = match.end()
+                continue
+        words.append(word)
+        end = match.end()
+    return tuple(words)
+
+
+def without_accents(name: str) -> str:
+    if name.isascii():
+        return name
+    spread = unicodedata.normalize("NFKD", name.replace("ß", "ss"))
+    return "".join(char for char in spread if not unicodedata.combining(char))
+
+
+def _pairs() -> dict[str, list[tuple[str, str]]]:
+    """Word -> the sides it may tell of, each with the word for the other side."""
+    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for pair in _PAIRS_AS_WRITTEN:
+        left, right = map(without_accents, pair)
+        found[left].append(("l", right))
+        found[right].append(("r", left))
+    return found
+
+
+_PAIRS = _pairs()
+
+
+@lru_cache(maxsize=8)
+def namings(names: tuple[str, ...]) -> tuple[Naming, ...]:
+    """All bones as they are called, then each large group without what its names share."""
+    split_names = [split(name) for name in names]
+    groups: list[tuple[int, ...]] = [tuple(range(len(names)))]
+    groups += _groups(names, split_names)
+    found: dict[tuple[int, ...], Naming] = {}
+    for group in dict.fromkeys(groups):
+        words = _without_shared([split_names[bone] for bone in group])
+        found[group] = Naming(dict(zip(group, with_sides(words), strict=True)))
+    whole = groups[0]
+    plain = Naming(dict(zip(whole, with_sides(split_names), strict=True)))
+    others = [naming for naming in found.values() if naming != plain]
+    return (plain, *others)
+
+
+def words_of(names: Sequence[str]) -> list[Words]:
+    """Names of one body, without what all of them begin and end with."""
+    return with_sides(_without_shared([split(name) for name in names]))
+
+
+def _groups(names: Sequence[str], words: Sequence[tuple[str, ...]]) -> Iterator[tuple[int, ...]]:
+    """Bones of one owner, and bones whose names begin or end with one word."""
+    keys: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for bone, (name, parts) in enumerate(zip(names, words, strict=True)):
+        if owner := _OWNER.match(name):
+            keys["owner", owner[0]].append(bone)
+        elif len(parts) > 1:
+            for end, word in (("first", parts[0]), ("last", parts[-1])):
+                if word not in SIDES and word not in _MIDDLE:
+                    keys[end, word].append(bone)
+    largest = sorted(keys.values(), key=len, reverse=True)
+    return (tuple(bones) for bones in largest[:6] if len(bones) >= _MANY)
+
+
+def _without_shared(words: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Names without the words that all of them begin and end with."""
+    for end in (0, -1):
+        while len(words) > 1:
+            ends = Counter(name[end] for name in words if len(name) > 1)
+            word, count = ends.most_common(1)[0] if ends else ("", 0)
+            if count < len(words) or word in SIDES:
+                break
+            words = [name[1:] if end == 0 else name[:-1] for name in words]
+    return words
+
+
+def with_sides(names: list[tuple[str, ...]]) -> list[Words]:
+    """The side each name tells of, and its other words."""
+    known = set(names)
+    return [_with_side(name, known) for name in names]
+
+
+def _with_side(name: tuple[str, ...], known: set[tuple[str, ...]]) -> Words:
+    for at, word in enumerate(name):
+        if word in SIDES and len(name) > 1:
+            return Words(_trunk(name[:at] + name[at + 1 :]), SIDES[word])
+    for at, word in enumerate(name):
+        for side, rest in _sided_word(name, at, word, known):
+            words = (*name[:at], rest, *name[at + 1 :]) if rest else name[:at] + name[at + 1 :]
+            if words:
+                return Words(_trunk(words), side)
+    return Words(_trunk(name), "")
+
+
+def _sided_word(
+    name: tuple[str, ...], at: int, word: str, known: set[tuple[str, ...]]
+) -> Iterator[tuple[str, str]]:
+    """(side, rest of the word) where the name of the other side exists."""
+
+    def is_there(other: str) -> bool:
+        return (*name[:at], other, *name[at + 1 :]) in known
+
+    for side, other in _PAIRS.get(word, ()):
+        if is_there(other):
+            yield side, ""
+    for pair in _GLUED:
+        for side, mine, other in (("l", *pair), ("r", *reversed(pair))):
+            is_sure = len(mine) > 1
+            if word.startswith(mine) and len(word) > len(mine):
+                rest = word[len(mine) :]
+                if is_sure or is_there(other + rest):
+                    yield side, rest
+            if word.endswith(mine) and len(word) > len(mine):
+                rest = word[: -len(mine)]
+                if is_sure or is_there(rest + other):
+                    yield side, rest
+
+
+def _trunk(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Without words that say that a bone lies in the middle."""
+    kept = tuple(word for word in words if word not in _MIDDLE)
+    return kept or words
