@@ -96,9 +96,10 @@ def find_contacts(track: FootTrack, fps: float, strict: bool = False) -> Contact
 
 
 def headings(turns: Array) -> Array:
-    """Yaw about +Z of turns away from rest, (..., 4) -> (...,): where the body's front points."""
-    front = rotation.rotate(turns, np.array([0.0, -1.0, 0.0]))
-    return np.arctan2(front[..., 0], -front[..., 1])
+    """Yaw about +Z of turns away from rest, (..., 4) -> (...,): of the left side, which stays level
+    when a foot is raised steeply."""
+    left = rotation.rotate(turns, np.array([1.0, 0.0, 0.0]))
+    return np.arctan2(left[..., 1], left[..., 0])
 
 
 def runs_of(flags: Flags) -> list[tuple[int, int]]:
@@ -117,7 +118,9 @@ def _low_and_slow(points: Array, fps: float, limit: float, size: float) -> Flags
     """(T, S, 3) -> (T, S): begins strictly, stays a little longer."""
     speed, height = _speeds(points, fps), points[..., 2]
     begins = (speed < limit) & (height < HEIGHT * size)
-    stays = (speed < STAYS_WHILE["speed"] * limit) & (height < STAYS_WHILE["height"] * HEIGHT * size)
+    stays = (speed < STAYS_WHILE["speed"] * limit) & (
+        height < STAYS_WHILE["height"] * HEIGHT * size
+    )
     for side in range(stays.shape[1]):
         for start, end in runs_of(stays[:, side]):
             stays[start:end, side] = begins[start:end, side].any()

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 from ..contract import rotation
 from .contacts import LEG_LENGTH, FootTrack
 from .ik import Leg
+from .proportions import size_of
+from .rest_turns import REST
+from .roles import JOINT_OF
 from .target import BoneMotion, Target, bone_heads
 
 Array = NDArray[np.floating]
@@ -15,9 +18,6 @@ Array = NDArray[np.floating]
 FRONT = np.array([0.0, -1.0, 0.0])
 BENT_AT_REST = np.sin(np.radians(10.0))  # from here the rest pose itself shows the knee's axis
 
-# Of a foot without toes, as shares of the leg's length: those of the model's skeleton.
-BALL_AHEAD, ANKLE_HEIGHT = 0.164, 0.067
-HIGHEST_ANKLE = 0.2  # above a floor at the rig's origin, beyond which that is not its floor
 HEEL_BEHIND = 0.35  # share of the way from ankle to ball that the heel lies behind the ankle
 
 
@@ -59,7 +59,7 @@ def legs_of(target: Target) -> Legs:
     )
     leg = Leg(upper, lower, _hinges(upper, lower))
     ankles = target.heads[feet].reshape(-1, 3)
-    soles = _soles(target, toes, ankles, leg)
+    soles = _soles(target, sides, toes, ankles)
     heels = soles * (-HEEL_BEHIND, -HEEL_BEHIND, 1.0)
     return Legs(thighs, shins, feet, toes, sides, leg, ankles, soles, heels)
 
@@ -74,15 +74,13 @@ def _hinges(upper: Array, lower: Array) -> Array:
     return np.where(is_bent & (side > 0.0), rotation.normalized(seen), square)
 
 
-def _soles(target: Target, toes: list[int], ankles: Array, leg: Leg) -> Array:
+def _soles(target: Target, sides: list[int], toes: list[int], ankles: Array) -> Array:
     """(S, 3) to the head of the toe bone; without one to where the ball would be."""
     soles = np.empty_like(ankles)
-    for side, (toe, length) in enumerate(zip(toes, sum(leg.lengths), strict=True)):
-        height = ankles[side, 2]
-        if not 0.0 < height < HIGHEST_ANKLE * length:
-            height = ANKLE_HEIGHT * length
-        ahead = BALL_AHEAD * length * FRONT - (0.0, 0.0, height)
-        soles[side] = ahead if toe < 0 else target.heads[toe] - ankles[side]
+    for row, (side, toe) in enumerate(zip(sides, toes, strict=True)):
+        ball, ankle = (REST[JOINT_OF[f"{'lr'[side]}_{part}"]] for part in ("toe", "foot"))
+        theirs = size_of(target) * (ball - ankle)
+        soles[row] = theirs if toe < 0 else target.heads[toe] - ankles[row]
     return soles
 
 
