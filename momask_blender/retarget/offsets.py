@@ -7,7 +7,7 @@ from .contacts import Flags, runs_of
 
 Array = NDArray[np.floating]
 
-FADE = 0.3  # seconds
+FADE = 0.4  # seconds
 SLOPE_WINDOW = (
     0.05  # seconds at a run's edge over which its slope is read: not the noise of a frame
 )
