@@ -48,15 +48,15 @@ def conventions() -> tuple[Convention, ...]:
     return tuple(found)
 
 
-def by_names(rest: RestBones) -> list[JointMap]:
+def by_names(rest: RestBones) -> Iterator[JointMap]:
     """What the names may mean, the likeliest first; where the bones lie is not looked at."""
     labels = [Labels(rest, naming) for naming in namings(rest.names)]
     fits = sorted((fit for each in labels for fit in _fits(rest, each)), key=lambda fit: -fit.score)
-    maps = [_joint_map(rest, _completed(fit), fit.title) for fit in fits[:SEVERAL]]
-    words = (by_words(each) for each in labels)
-    worded = sorted((w for w in words if w), key=lambda found: -_worth(found))
-    maps += [_joint_map(rest, found) for found in worded[:SEVERAL]]
-    return maps
+    for fit in fits[:SEVERAL]:
+        yield _joint_map(rest, _completed(fit), fit.title)
+    worded = sorted(filter(None, map(by_words, labels)), key=lambda found: -_worth(found))
+    for found in worded[:SEVERAL]:
+        yield _joint_map(rest, found)
 
 
 class _Fit(NamedTuple):
@@ -95,7 +95,7 @@ def _likeness(name: str, expected: str) -> float:
 
 def _lookup(naming: Naming) -> dict[tuple[str, str], list[int]]:
     found: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for bone, words in naming.bones.items():
+    for bone, words in naming.items():
         found[_key(words)].append(bone)
     return found
 
@@ -110,15 +110,16 @@ def _worth(found: dict[str, Found]) -> float:
 
 def _completed(fit: _Fit) -> dict[str, Found]:
     """What the convention lacks, by words; a spine that is not whole, from the chain of bones."""
-    rest, labels = fit.labels.rest, fit.labels
-    found = fit.found
-    if not _has_whole_spine(rest, found):
+    rest, labels, found = fit.labels.rest, fit.labels, fit.found
+    has_spine = _has_whole_spine(rest, found)
+    if has_spine and len(found) == len(ROLES):
+        return found
+    if not has_spine:
         found = {role: entry for role, entry in found.items() if role not in SPINE}
     known = {role: entry.bone for role, entry in found.items()}
     trunk = find_trunk(rest, known, labels.middle())
     others = by_words(labels) | {role: Found(*entry) for role, entry in trunk.items()}
     taken = set(known.values())
-    has_spine = "spine1" in found
     for role, entry in others.items():
         if role in found or entry.bone in taken or (has_spine and role in SPINE):
             continue

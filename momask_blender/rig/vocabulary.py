@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from .words import Words, without_accents
@@ -19,6 +19,7 @@ _FILLERS = {
 }
 
 
+@lru_cache(maxsize=4096)
 def parts_of(name: Words) -> dict[str, float]:
     """What a bone of that name may be, and how sure that is: {'shin': 1.0}."""
     words = [word.rstrip("0123456789") for word in name.words]
