@@ -27,6 +27,9 @@ MOST = 19  # with fewer, the rig is of another family
 SEVERAL = 3  # conventions that are looked at closely
 
 
+Lookup = dict[tuple[str, str], list[int]]  # side and core of a name -> its bones
+
+
 class Convention(NamedTuple):
     """How one family of rigs calls its bones."""
 
@@ -51,7 +54,9 @@ def conventions() -> tuple[Convention, ...]:
 def by_names(rest: RestBones) -> Iterator[JointMap]:
     """What the names may mean, the likeliest first; where the bones lie is not looked at."""
     labels = [Labels(rest, naming) for naming in namings(rest.names)]
-    fits = sorted((fit for each in labels for fit in _fits(rest, each)), key=lambda fit: -fit.score)
+    lookups = [(each, _lookup(each.naming)) for each in labels]
+    tries = (_fit(*pair, convention) for convention in conventions() for pair in lookups)
+    fits = sorted(filter(None, tries), key=lambda fit: -fit.score)
     for fit in fits[:SEVERAL]:
         yield _joint_map(rest, _completed(fit), fit.title)
     worded = sorted(filter(None, map(by_words, labels)), key=lambda found: -_worth(found))
@@ -72,19 +77,19 @@ class _Fit(NamedTuple):
         return f"{self.convention.title} names" if len(self.found) >= MOST else WORDS
 
 
-def _fits(rest: RestBones, labels: Labels) -> Iterator[_Fit]:
-    bones = _lookup(labels.naming)
-    for convention in conventions():
-        found = {}
-        for role, words in convention.words.items():
-            name = convention.bones[role]
-            spelled = [(_likeness(rest.names[b], name), -b) for b in bones.get(_key(words), ())]
-            if spelled:
-                likeness, bone = max(spelled)
-                found[role] = Found(-bone, likeness)
-        if len(found) >= FEWEST:
-            prints = sum(name in rest.index for name in convention.fingerprints) > 0
-            yield _Fit(convention, labels, found, _worth(found) + FINGERPRINT * prints)
+def _fit(labels: Labels, bones: Lookup, convention: Convention) -> _Fit | None:
+    """None where too few of its names are there."""
+    rest, found = labels.rest, {}
+    for role, words in convention.words.items():
+        name = convention.bones[role]
+        spelled = [(_likeness(rest.names[b], name), -b) for b in bones.get(_key(words), ())]
+        if spelled:
+            likeness, bone = max(spelled)
+            found[role] = Found(-bone, likeness)
+    if len(found) < FEWEST:
+        return None
+    prints = any(name in rest.index for name in convention.fingerprints)
+    return _Fit(convention, labels, found, _worth(found) + FINGERPRINT * prints)
 
 
 def _likeness(name: str, expected: str) -> float:
@@ -93,7 +98,7 @@ def _likeness(name: str, expected: str) -> float:
     return PART if expected in name else ALIKE
 
 
-def _lookup(naming: Naming) -> dict[tuple[str, str], list[int]]:
+def _lookup(naming: Naming) -> Lookup:
     found: dict[tuple[str, str], list[int]] = defaultdict(list)
     for bone, words in naming.items():
         found[_key(words)].append(bone)

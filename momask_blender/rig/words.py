@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 # Camel case, capitals, digits, the Chinese signs for the sides, and any other run of letters.
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[左右]|[^\W\d_a-zA-Z左右]+")
+_NUMBER = re.compile(r"\.\d{3}$")
 _OWNER = re.compile(r".*[:|]")  # 'mixamorig7:', 'Armature|'
 
 SIDES = {"left": "l", "right": "r", "l": "l", "r": "r", "左": "l", "右": "r"}
@@ -93,6 +94,12 @@ def namings(names: Sequence[str]) -> list[Naming]:
         if naming not in found:
             found.append(naming)
     return [*found, *_without_start(names)]
+
+
+def is_copy(name: str, other: str) -> bool:
+    """Whether Blender numbered one when it met the other, or both are one name of two owners."""
+    bare, bare_other = _NUMBER.sub("", name), _NUMBER.sub("", other)
+    return name != other and _OWNER.sub("", bare) == _OWNER.sub("", bare_other)
 
 
 def words_of(names: Sequence[str]) -> list[Words]:
