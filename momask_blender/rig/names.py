@@ -27,7 +27,8 @@ MOST = 19  # with fewer, the rig is of another family
 SEVERAL = 3  # conventions that are looked at closely
 
 
-Lookup = dict[tuple[str, str], list[int]]  # side and core of a name -> its bones
+Key = tuple[str, str]  # side of a name, and its words in one
+Lookup = dict[Key, list[int]]  # -> the bones of such names
 
 
 class Convention(NamedTuple):
@@ -35,7 +36,7 @@ class Convention(NamedTuple):
 
     title: str
     bones: dict[str, str]  # role -> name
-    words: dict[str, Words]  # role -> its name taken apart
+    keys: dict[str, Key]  # role -> what its name says, however it is spelled
     fingerprints: tuple[str, ...]  # names that its rigs have and similar ones lack
 
 
@@ -46,8 +47,8 @@ def conventions() -> tuple[Convention, ...]:
     found = []
     for entry in json.loads(text).values():
         bones = {role: entry["bones"][role] for role in ROLES}
-        words = dict(zip(bones, words_of(list(bones.values())), strict=True))
-        found.append(Convention(entry["title"], bones, words, tuple(entry.get("fingerprints", ()))))
+        keys = dict(zip(bones, map(_key, words_of(list(bones.values()))), strict=True))
+        found.append(Convention(entry["title"], bones, keys, tuple(entry.get("fingerprints", ()))))
     return tuple(found)
 
 
@@ -80,14 +81,14 @@ class _Fit(NamedTuple):
 def _fit(labels: Labels, bones: Lookup, convention: Convention) -> _Fit | None:
     """None where too few of its names are there."""
     rest, found = labels.rest, {}
-    for role, words in convention.words.items():
+    if len(bones.keys() & convention.keys.values()) < FEWEST:
+        return None
+    for role, key in convention.keys.items():
         name = convention.bones[role]
-        spelled = [(_likeness(rest.names[b], name), -b) for b in bones.get(_key(words), ())]
+        spelled = [(_likeness(rest.names[b], name), -b) for b in bones.get(key, ())]
         if spelled:
             likeness, bone = max(spelled)
             found[role] = Found(-bone, likeness)
-    if len(found) < FEWEST:
-        return None
     prints = any(name in rest.index for name in convention.fingerprints)
     return _Fit(convention, labels, found, _worth(found) + FINGERPRINT * prints)
 
@@ -99,13 +100,13 @@ def _likeness(name: str, expected: str) -> float:
 
 
 def _lookup(naming: Naming) -> Lookup:
-    found: dict[tuple[str, str], list[int]] = defaultdict(list)
+    found: Lookup = defaultdict(list)
     for bone, words in naming.items():
         found[_key(words)].append(bone)
     return found
 
 
-def _key(words: Words) -> tuple[str, str]:
+def _key(words: Words) -> Key:
     return words.side, words.core
 
 

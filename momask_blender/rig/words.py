@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import takewhile
 from typing import NamedTuple
 
@@ -46,6 +47,7 @@ Naming = dict[int, Words]
 """Some of the bones, and their names without what they all begin and end with."""
 
 
+@lru_cache(maxsize=4096)
 def split(name: str) -> tuple[str, ...]:
     """'mixamorig:LeftToe_01' -> ('mixamorig', 'left', 'toe1'): lower case, no accents, no zeros."""
     words: list[str] = []
@@ -190,5 +192,6 @@ def _sided_word(
 
 def _trunk(words: tuple[str, ...]) -> tuple[str, ...]:
     """Without words that say that a bone lies in the middle."""
-    kept = tuple(word for word in words if word not in _MIDDLE)
-    return kept or words
+    if _MIDDLE.isdisjoint(words):
+        return words
+    return tuple(word for word in words if word not in _MIDDLE) or words
