@@ -20,6 +20,7 @@ __all__ = ("JointMap", "find_joint_map")
 
 TOLD = 1.0  # confidence in what an add-on stored
 SAME_PLACE = 0.1  # of the body's size: two sets of bones closer than that are one character's
+SMALLEST = 0.2  # of the first body's size: a second that is smaller is a set of handles
 ENOUGH = 32.0  # of 33, `Checked.worth`: what fits so well needs no other look
 OFTEN_ABSENT = ("collar", "toe")  # many characters have none, and their makers know
 OWN = "momask.use_new_character"
@@ -121,8 +122,9 @@ def _is_another(rest: RestBones, first: JointMap, second: JointMap) -> bool:
     ours, theirs = (
         rest.heads[[rest.index[name] for name in names]] for names in zip(*pairs, strict=True)
     )
+    size, other_size = (np.ptp(heads, axis=0).max() for heads in (ours, theirs))
     apart = np.linalg.norm(ours - theirs, axis=1)
-    return bool(np.median(apart) > SAME_PLACE * np.ptp(ours, axis=0).max())
+    return bool(other_size > SMALLEST * size and np.median(apart) > SAME_PLACE * size)
 
 
 def _missing(joint_map: JointMap) -> Iterator[str]:

@@ -16,7 +16,7 @@ _OWNER = re.compile(r".*[:|]")  # 'mixamorig7:', 'Armature|'
 SIDES = {"left": "l", "right": "r", "l": "l", "r": "r", "左": "l", "右": "r"}
 # Words for the sides that also mean something else: believed where the other side is there too.
 _PAIRS_AS_WRITTEN = (
-    *(("lt", "rt"), ("lf", "rt"), ("lft", "rgt"), ("li", "re"), ("links", "rechts")),
+    *(("lt", "rt"), ("lf", "rt"), ("lft", "rgt"), ("le", "ri"), ("li", "re"), ("links", "rechts")),
     *(("linke", "rechte"), ("linker", "rechter"), ("linkes", "rechtes"), ("gauche", "droite")),
     *(("gauche", "droit"), ("g", "d"), ("izq", "der"), ("izquierda", "derecha")),
     *(("izquierdo", "derecho"), ("esq", "dir"), ("esquerda", "direita"), ("esquerdo", "direito")),
@@ -29,6 +29,7 @@ _MIDDLE = {"c", "m", "x", "center", "centre", "中"}
 _GLUED = (("left", "right"), ("l", "r"))
 _MANY = 12  # bones that begin or end alike: fewer have it by chance
 _GROUPS = 6  # of these are looked at
+_MOST = 0.8  # of the bones
 _START = 2  # letters
 
 
@@ -87,8 +88,12 @@ _PAIRS = _pairs()
 
 def namings(names: Sequence[str]) -> list[Naming]:
     """All bones as they are called, then each large group without what its names share."""
-    words = dict(enumerate(with_sides([split(name) for name in names])))
+    spoken = [split(name) for name in names]
+    words = dict(enumerate(with_sides(spoken)))
     found = [words]
+    if _are_numbered(spoken):
+        words = dict(enumerate(with_sides([_without_number(name) for name in spoken])))
+        found.append(words)
     for group in (tuple(words), *_groups(names, words)):
         shorter = _without_shared([words[bone].words for bone in group])
         sides = (words[bone].side for bone in group)
@@ -96,6 +101,16 @@ def namings(names: Sequence[str]) -> list[Naming]:
         if naming not in found:
             found.append(naming)
     return [*found, *_without_start(names)]
+
+
+def _are_numbered(names: list[tuple[str, ...]]) -> bool:
+    """Whether bones have numbers of their own at the end, as exporters give them."""
+    numbers = [name[-1] for name in names if name != _without_number(name)]
+    return len(numbers) > _MOST * len(names) and len(set(numbers)) > len(numbers) / 2
+
+
+def _without_number(name: tuple[str, ...]) -> tuple[str, ...]:
+    return name[:-1] if len(name) > 1 and name[-1].isdecimal() else name
 
 
 def is_copy(name: str, other: str) -> bool:
@@ -155,9 +170,11 @@ def with_sides(names: Sequence[tuple[str, ...]]) -> list[Words]:
 
 
 def _with_side(name: tuple[str, ...], known: set[tuple[str, ...]]) -> Words:
-    for at, word in enumerate(name):
-        if word in SIDES and len(name) > 1:
-            return Words(_trunk(name[:at] + name[at + 1 :]), SIDES[word])
+    for word in name:
+        side = SIDES.get(word, "")
+        rest = tuple(word for word in name if SIDES.get(word) != side)
+        if side and rest:
+            return Words(_trunk(rest), side)
     for at, word in enumerate(name):
         for side, rest in _sided_word(name, at, word, known):
             words = (*name[:at], rest, *name[at + 1 :]) if rest else name[:at] + name[at + 1 :]
