@@ -34,6 +34,7 @@ class Rig:
     """All that has to be known of an armature to key motions on it."""
 
     target: Target
+    plain: Target  # the bones that the mesh follows; on plain skeletons those that are keyed
     fit: Fit
     start: Standing
     controls: Controls | None = None
@@ -68,6 +69,7 @@ def read_rig(
     at_cursor = fit.start == "CURSOR" and cursor is not None
     return Rig(
         target=target,
+        plain=plain,
         fit=fit,
         start=_under(cursor, armature, plain) if at_cursor else _as_it_stands(armature, plain),
         controls=controls,
