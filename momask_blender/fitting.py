@@ -14,6 +14,8 @@ from .contract.pose import Pose
 from .refs import Ref
 from .retarget.border import pose_to_blender, resample_pose
 from .retarget.channels import BoneKeys, bone_keys
+from .retarget.contacts import find_contacts, track_pose
+from .retarget.feet import planting
 from .retarget.fit import Fit
 from .retarget.solve import solve_motion
 from .retarget.target import BoneMotion, Target
@@ -108,6 +110,12 @@ def fit_motion(
     yield
     motion = begin_at(target, motion, rig.start)
     yield
+    if fit.feet != "OFF":
+        is_strict = fit.feet == "STRICT"
+        contacts = find_contacts(track_pose(resampled), fps, is_strict)
+        yield
+        motion = yield from planting(target, motion, contacts, fps, is_strict, fit.ground)
+        yield
     if fit.travel == "IN_PLACE":
         return in_place(target, motion, fps)
     if fit.travel == "ROOT_BONE" and target.root >= 0:

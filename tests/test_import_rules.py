@@ -43,6 +43,7 @@ FREE_OF_BPY = (
     "momask_blender/rig/joint_map.py",
     "momask_blender/rig/mannequin.py",
     "momask_blender/rig/map_file.py",
+    "momask_blender/rig/metadata.py",
     "momask_blender/rig/names.py",
     "momask_blender/rig/rest_bones.py",
     "momask_blender/rig/role_map.py",

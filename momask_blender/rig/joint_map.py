@@ -2,22 +2,25 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from ..errors import UserError
 from ..retarget.roles import REQUIRED, ROLES, spoken
-from .names import by_names
+from .names import SPINE, by_names
 from .rest_bones import RestBones
 from .role_map import JointMap
 from .sanity import Checked, check
 from .trunk import below
 from .vocabulary import LIMBS
+from .words import is_copy
 
 __all__ = ("JointMap", "find_joint_map")
 
 TOLD = 1.0  # confidence in what an add-on stored
 SAME_PLACE = 0.1  # of the body's size: two sets of bones closer than that are one character's
+SMALLEST = 0.2  # of the first body's size: a second that is smaller is a set of handles
 ENOUGH = 32.0  # of 33, `Checked.worth`: what fits so well needs no other look
 OFTEN_ABSENT = ("collar", "toe")  # many characters have none, and their makers know
 OWN = "momask.use_new_character"
@@ -42,7 +45,7 @@ def find_joint_map(rest: RestBones) -> JointMap:
 def _best(rest: RestBones) -> tuple[Checked | None, str]:
     """The map that holds best, or None and why the likeliest can be no humanoid's."""
     best, refused = None, ""
-    for joint_map in _candidates(rest):
+    for joint_map in _found(rest):
         checked = check(rest, joint_map)
         if checked.fatal:
             refused = refused or checked.fatal
@@ -50,11 +53,14 @@ def _best(rest: RestBones) -> tuple[Checked | None, str]:
             best = checked
         if best is checked and not checked.problems and checked.worth >= ENOUGH:
             break
+    for told in map(partial(check, rest), _told(rest)):
+        if not told.fatal and not told.problems and told.joint_map.bones.keys() >= set(REQUIRED):
+            return replace(told, joint_map=_filled(told.joint_map, best)), ""
     return best, refused or "no arms and legs were found among its bones"
 
 
-def _candidates(rest: RestBones) -> Iterator[JointMap]:
-    yield from _told(rest)
+def _found(rest: RestBones) -> Iterator[JointMap]:
+    """What the bones themselves say, the likeliest first."""
     yield from by_names(rest)
 
 
@@ -65,6 +71,17 @@ def _told(rest: RestBones) -> Iterator[JointMap]:
         yield JointMap(bones, dict.fromkeys(bones, TOLD), f"{addon} add-on")
 
 
+def _filled(joint_map: JointMap, other: Checked | None) -> JointMap:
+    """With the roles that only the other map has, but for the spine, which is one chain."""
+    if other is None:
+        return joint_map
+    bones, sure = joint_map.bones, joint_map.confidence
+    for role, bone in other.joint_map.bones.items():
+        if role not in bones and bone not in bones.values() and role not in SPINE:
+            bones, sure = bones | {role: bone}, sure | {role: other.joint_map.confidence[role]}
+    return replace(joint_map, bones=bones, confidence=sure)
+
+
 def _refuse_two(rest: RestBones, joint_map: JointMap) -> None:
     """Raises UserError where the bones that are left make a character at another place."""
     own = {rest.index[bone] for bone in joint_map.bones.values()}
@@ -73,7 +90,7 @@ def _refuse_two(rest: RestBones, joint_map: JointMap) -> None:
     if len(others.names) < len(ROLES) / 2:
         return
     second, _ = _best(others)
-    if second is None or not _is_elsewhere(rest, joint_map, second.joint_map):
+    if second is None or not _is_another(rest, joint_map, second.joint_map):
         return
     first, other = joint_map.bones["hips"], second.joint_map.bones["hips"]
     raise UserError(
@@ -96,13 +113,18 @@ def _without(rest: RestBones, bones: set[int]) -> RestBones:
     )
 
 
-def _is_elsewhere(rest: RestBones, first: JointMap, second: JointMap) -> bool:
-    """Not the same body again, as control rigs have it several times."""
+def _is_another(rest: RestBones, first: JointMap, second: JointMap) -> bool:
+    """Not the same body again: control rigs have it several times, at one place."""
     shared = [role for role in REQUIRED if role in first.bones and role in second.bones]
-    ours = rest.heads[[rest.index[first.bones[role]] for role in shared]]
-    theirs = rest.heads[[rest.index[second.bones[role]] for role in shared]]
+    pairs = [(first.bones[role], second.bones[role]) for role in shared]
+    if all(is_copy(*pair) for pair in pairs):
+        return True
+    ours, theirs = (
+        rest.heads[[rest.index[name] for name in names]] for names in zip(*pairs, strict=True)
+    )
+    size, other_size = (np.ptp(heads, axis=0).max() for heads in (ours, theirs))
     apart = np.linalg.norm(ours - theirs, axis=1)
-    return bool(np.median(apart) > SAME_PLACE * np.ptp(ours, axis=0).max())
+    return bool(other_size > SMALLEST * size and np.median(apart) > SAME_PLACE * size)
 
 
 def _missing(joint_map: JointMap) -> Iterator[str]:

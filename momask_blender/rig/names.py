@@ -27,12 +27,16 @@ MOST = 19  # with fewer, the rig is of another family
 SEVERAL = 3  # conventions that are looked at closely
 
 
+Key = tuple[str, str]  # side of a name, and its words in one
+Lookup = dict[Key, list[int]]  # -> the bones of such names
+
+
 class Convention(NamedTuple):
     """How one family of rigs calls its bones."""
 
     title: str
     bones: dict[str, str]  # role -> name
-    words: dict[str, Words]  # role -> its name taken apart
+    keys: dict[str, Key]  # role -> what its name says, however it is spelled
     fingerprints: tuple[str, ...]  # names that its rigs have and similar ones lack
 
 
@@ -43,20 +47,22 @@ def conventions() -> tuple[Convention, ...]:
     found = []
     for entry in json.loads(text).values():
         bones = {role: entry["bones"][role] for role in ROLES}
-        words = dict(zip(bones, words_of(list(bones.values())), strict=True))
-        found.append(Convention(entry["title"], bones, words, tuple(entry.get("fingerprints", ()))))
+        keys = dict(zip(bones, map(_key, words_of(list(bones.values()))), strict=True))
+        found.append(Convention(entry["title"], bones, keys, tuple(entry.get("fingerprints", ()))))
     return tuple(found)
 
 
-def by_names(rest: RestBones) -> list[JointMap]:
+def by_names(rest: RestBones) -> Iterator[JointMap]:
     """What the names may mean, the likeliest first; where the bones lie is not looked at."""
     labels = [Labels(rest, naming) for naming in namings(rest.names)]
-    fits = sorted((fit for each in labels for fit in _fits(rest, each)), key=lambda fit: -fit.score)
-    maps = [_joint_map(rest, _completed(fit), fit.title) for fit in fits[:SEVERAL]]
-    words = (by_words(each) for each in labels)
-    worded = sorted((w for w in words if w), key=lambda found: -_worth(found))
-    maps += [_joint_map(rest, found) for found in worded[:SEVERAL]]
-    return maps
+    lookups = [(each, _lookup(each.naming)) for each in labels]
+    tries = (_fit(*pair, convention) for convention in conventions() for pair in lookups)
+    fits = sorted(filter(None, tries), key=lambda fit: -fit.score)
+    for fit in fits[:SEVERAL]:
+        yield _joint_map(rest, _completed(fit), fit.title)
+    worded = sorted(filter(None, map(by_words, labels)), key=lambda found: -_worth(found))
+    for found in worded[:SEVERAL]:
+        yield _joint_map(rest, found)
 
 
 class _Fit(NamedTuple):
@@ -72,19 +78,19 @@ class _Fit(NamedTuple):
         return f"{self.convention.title} names" if len(self.found) >= MOST else WORDS
 
 
-def _fits(rest: RestBones, labels: Labels) -> Iterator[_Fit]:
-    bones = _lookup(labels.naming)
-    for convention in conventions():
-        found = {}
-        for role, words in convention.words.items():
-            name = convention.bones[role]
-            spelled = [(_likeness(rest.names[b], name), -b) for b in bones.get(_key(words), ())]
-            if spelled:
-                likeness, bone = max(spelled)
-                found[role] = Found(-bone, likeness)
-        if len(found) >= FEWEST:
-            prints = sum(name in rest.index for name in convention.fingerprints) > 0
-            yield _Fit(convention, labels, found, _worth(found) + FINGERPRINT * prints)
+def _fit(labels: Labels, bones: Lookup, convention: Convention) -> _Fit | None:
+    """None where too few of its names are there."""
+    rest, found = labels.rest, {}
+    if len(bones.keys() & convention.keys.values()) < FEWEST:
+        return None
+    for role, key in convention.keys.items():
+        name = convention.bones[role]
+        spelled = [(_likeness(rest.names[b], name), -b) for b in bones.get(key, ())]
+        if spelled:
+            likeness, bone = max(spelled)
+            found[role] = Found(-bone, likeness)
+    prints = any(name in rest.index for name in convention.fingerprints)
+    return _Fit(convention, labels, found, _worth(found) + FINGERPRINT * prints)
 
 
 def _likeness(name: str, expected: str) -> float:
@@ -93,14 +99,14 @@ def _likeness(name: str, expected: str) -> float:
     return PART if expected in name else ALIKE
 
 
-def _lookup(naming: Naming) -> dict[tuple[str, str], list[int]]:
-    found: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for bone, words in naming.bones.items():
+def _lookup(naming: Naming) -> Lookup:
+    found: Lookup = defaultdict(list)
+    for bone, words in naming.items():
         found[_key(words)].append(bone)
     return found
 
 
-def _key(words: Words) -> tuple[str, str]:
+def _key(words: Words) -> Key:
     return words.side, words.core
 
 
@@ -110,15 +116,16 @@ def _worth(found: dict[str, Found]) -> float:
 
 def _completed(fit: _Fit) -> dict[str, Found]:
     """What the convention lacks, by words; a spine that is not whole, from the chain of bones."""
-    rest, labels = fit.labels.rest, fit.labels
-    found = fit.found
-    if not _has_whole_spine(rest, found):
+    rest, labels, found = fit.labels.rest, fit.labels, fit.found
+    has_spine = _has_whole_spine(rest, found)
+    if has_spine and len(found) == len(ROLES):
+        return found
+    if not has_spine:
         found = {role: entry for role, entry in found.items() if role not in SPINE}
     known = {role: entry.bone for role, entry in found.items()}
     trunk = find_trunk(rest, known, labels.middle())
     others = by_words(labels) | {role: Found(*entry) for role, entry in trunk.items()}
     taken = set(known.values())
-    has_spine = "spine1" in found
     for role, entry in others.items():
         if role in found or entry.bone in taken or (has_spine and role in SPINE):
             continue

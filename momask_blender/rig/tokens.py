@@ -28,14 +28,14 @@ class Labels:
 
     @cached_property
     def parts(self) -> dict[int, dict[str, float]]:
-        found = {bone: parts_of(words) for bone, words in self.naming.bones.items()}
+        found = {bone: parts_of(words) for bone, words in self.naming.items()}
         return {bone: parts for bone, parts in found.items() if parts}
 
     def sided(self, side: str) -> list[int]:
-        return [bone for bone in self.parts if self.naming.bones[bone].side == side]
+        return [bone for bone in self.parts if self.naming[bone].side == side]
 
     def middle(self) -> dict[int, dict[str, float]]:
-        return {b: parts for b, parts in self.parts.items() if not self.naming.bones[b].side}
+        return {b: parts for b, parts in self.parts.items() if not self.naming[b].side}
 
 
 def by_words(labels: Labels) -> dict[str, Found]:

@@ -1,10 +1,12 @@
 """Hips, spine, neck and head: the chain between the legs and the arms. No bpy."""
 
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from .rest_bones import RestBones
 
 Labels = dict[int, dict[str, float]]  # bone in the middle -> what its name may mean
+BoneT = TypeVar("BoneT", int, str)  # its number or its name
 Trunk = dict[str, tuple[int, float]]  # role -> bone, confidence
 
 NAMED, BETWEEN = 0.9, 0.8  # found by its name, by lying between those that were
@@ -42,7 +44,7 @@ def find_trunk(rest: RestBones, known: dict[str, int], labels: Labels) -> Trunk:
     return trunk | {role: (bone, BETWEEN) for role, bone in spine_roles(spine).items()}
 
 
-def spine_roles(bones: Sequence[int]) -> dict[str, int]:
+def spine_roles(bones: Sequence[BoneT]) -> dict[str, BoneT]:
     """From the lowest bone up to the chest. Two are the lower spine and the chest."""
     count = len(bones)
     if count < 2:

@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from .words import Words, without_accents
@@ -19,17 +19,16 @@ _FILLERS = {
 }
 
 
+@lru_cache(maxsize=4096)
 def parts_of(name: Words) -> dict[str, float]:
     """What a bone of that name may be, and how sure that is: {'shin': 1.0}."""
     words = [word.rstrip("0123456789") for word in name.words]
     words = [word for word in words if word]
-    parts = _parts("".join(words)) or _parts("".join(w for w in words if w not in _FILLERS))
+    bare = [word for word in words if word not in _FILLERS]
+    shorter = (words, bare, [word for word in bare if word not in LIMBS])  # 'leg_knee'
+    parts = next(filter(None, (_vocabulary().get("".join(each), {}) for each in shorter)), {})
     sided = {part for chain in LIMBS.values() for part in chain}
     return {part: sure for part, sure in parts.items() if (part in sided) == bool(name.side)}
-
-
-def _parts(word: str) -> dict[str, float]:
-    return _vocabulary().get(word, {})
 
 
 @cache
