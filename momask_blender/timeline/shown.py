@@ -17,7 +17,7 @@ LIMBS = ("thigh", "shin", "foot", "toe", "upperarm", "forearm", "hand")
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """`pose` (Blender axes) at even moments, `keyed` at whole frames: row of a frame by `row_of`."""
+    """`pose` (Blender axes) at even moments, `keyed` at whole frames: their rows by `row_of`."""
 
     pose: Pose
     keyed: BoneMotion
