@@ -27,12 +27,6 @@ class Stretch:
     gap: tuple[int, int]  # its first row and the one after its last
     fps: float  # of the rows
 
-    @property
-    def is_kept(self) -> NDArray[np.bool_]:
-        kept = np.ones(len(self.times), bool)
-        kept[slice(*self.gap)] = False
-        return kept
-
 
 def pose_at(pose: Pose, times: Array) -> Pose:
     """The pose at parts of its frames, as in `resample_pose`."""
@@ -53,22 +47,26 @@ def joined(
     yield
     if target.root >= 0:
         made = _on_root(target, made, shown)
-    basis = basis_rotations(target, made.turns)
-    kept = basis_rotations(target, shown.turns)
-    yield
-    basis = with_rotations(basis, kept, stretch.gap, stretch.fps)
-    turns = turns_from_basis(target, basis)
-    location = with_places(made.location, shown.location, stretch.gap, stretch.fps)
-    motion = BoneMotion(turns, location, made.root)
+    motion = _between_kept(target, made, shown, stretch)
     yield
     if feet == "OFF":
         return motion
     is_strict = feet == "STRICT"
     contacts = find_contacts(track_pose(at_rows), stretch.fps, is_strict)
     yield
-    return (
-        yield from planting(target, motion, contacts, stretch.fps, is_strict, kept=stretch.is_kept)
-    )
+    motion = yield from planting(target, motion, contacts, stretch.fps, is_strict)
+    yield
+    return _between_kept(target, motion, shown, stretch)
+
+
+def _between_kept(
+    target: Target, made: BoneMotion, shown: BoneMotion, stretch: Stretch
+) -> BoneMotion:
+    """`made` in the gap, `shown` around it, and between them what they differ by, bone by bone."""
+    basis, kept = (basis_rotations(target, each.turns) for each in (made, shown))
+    basis = with_rotations(basis, kept, stretch.gap, stretch.fps)
+    location = with_places(made.location, shown.location, stretch.gap, stretch.fps)
+    return BoneMotion(turns_from_basis(target, basis), location, made.root)
 
 
 def _on_root(target: Target, made: BoneMotion, shown: BoneMotion) -> BoneMotion:

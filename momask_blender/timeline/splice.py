@@ -132,3 +132,26 @@ def _beginning_as(bone: PoseBone, values: Array, beside: Array, gap: Gap) -> Arr
 
 def _turns(difference: Array) -> Array:
     return 2.0 * np.pi * np.round(difference / (2.0 * np.pi))
+
+
+def bake_modified(channels: Any, paths: tuple[str, ...], whole: Frames) -> list[str]:
+    """Curves that modifiers change, or that hold samples, become keys: one per frame, with the
+    same look. They would not stay the same around new keys. -> what was done, in words."""
+    baked = set()
+    for curve in channels.fcurves:
+        if curve.data_path.startswith(paths) and (len(curve.modifiers) or curve.sampled_points):
+            first, last = curve.range()
+            frames = np.arange(
+                min(whole.first, int(np.floor(first))), max(whole.last, int(np.ceil(last))) + 1
+            )
+            values = np.array([curve.evaluate(float(frame)) for frame in frames])
+            for modifier in list(curve.modifiers):
+                curve.modifiers.remove(modifier)
+            if curve.sampled_points:
+                curve.convert_to_keyframes(int(frames[0]), int(frames[-1]) + 1)
+            write_keys(curve, plain_keys(frames, values))
+            baked.add(curve.data_path.split('"')[1])
+    if not baked:
+        return []
+    names = ", ".join(f"'{name}'" for name in sorted(baked))
+    return [f"Modifiers of the F-curves of {names} were made into keys in the new Action."]
