@@ -41,7 +41,7 @@ class Rig:
     start: Standing
     controls: Controls | None = None
     ik_feet: IkFeet | None = None
-    between: tuple[str, ...] = ()  # undriven bones between driven ones
+    between: tuple[str, ...] = ()  # undriven bones that move driven ones
     fingers: dict[str, NDArray] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -76,7 +76,10 @@ def read_rig(
         start=_under(cursor, armature, plain) if at_cursor else _as_it_stands(armature, plain),
         controls=controls,
         ik_feet=ik_feet,
-        between=tuple(bone.name for bone in bones_between(armature, target)),
+        between=(
+            *(bone.name for bone in bones_between(armature, target)),
+            *(controls.leaders if controls else ()),
+        ),
         fingers=relaxed_fingers(rest, plain) if fit.relaxed_hands else {},
         warnings=(
             *notes,

@@ -11,12 +11,14 @@ from ..animation.actions import ensure_group
 from ..animation.fcurves import read_keys, write_keys
 from ..animation.key_array import CONSTANT, SAME_FRAME, Keys, plain_keys, spliced
 from ..animation.pose_keys import (
+    AT_REST,
     data_path,
     free_channels,
     rotation_channel,
     rotation_values,
     with_locked_angles,
 )
+from ..contract import rotation
 from ..retarget.channels import BoneKeys
 from ..rig.wiring import Switch
 from .ranges import Frames
@@ -59,6 +61,35 @@ def write_switch_in_gap(channels: Any, armature: Object, switch: Switch, gap: Ga
         curve.group = ensure_group(channels, switch.bone)
     new = plain_keys(np.array([gap.frames.first]), np.array([switch.value]), CONSTANT)
     _splice(curve, new, now, gap)
+
+
+def write_rest_in_gap(
+    channels: Any, armature: Object, name: str, gap: Gap, is_keyed_below: bool
+) -> None:
+    """Hold a bone at rest in the gap that would add its own turn to what is keyed.
+
+    `is_keyed_below`: strips may move it, so that it is keyed whatever it shows now.
+    """
+    bone = armature.pose.bones[name]
+    for channel in (rotation_channel(bone), "location", "scale"):
+        path = data_path(bone, channel)
+        now = np.array(getattr(bone, channel), float)
+        rest = _rest_values(bone, channel)
+        for index in free_channels(bone, channel):
+            curve = channels.fcurves.find(path, index=index)
+            if curve is None and (is_keyed_below or abs(now[index] - rest[index]) > AT_REST):
+                curve = channels.fcurves.new(path, index=index)
+                curve.group = ensure_group(channels, name)
+            if curve is not None:
+                frames = np.array([gap.frames.first])
+                new = plain_keys(frames, rest[index : index + 1], CONSTANT)
+                _splice(curve, new, float(now[index]), gap)
+
+
+def _rest_values(bone: PoseBone, channel: str) -> Array:
+    if channel in ("location", "scale"):
+        return np.full(3, float(channel == "scale"))
+    return rotation_values(bone, rotation.IDENTITY[None])[0]
 
 
 def _write(channels: Any, bone: PoseBone, name: str, values: Array, gap: Gap) -> None:

@@ -12,7 +12,7 @@ from ..animation.takes import Take, action_name, mark_take
 from ..refs import Ref
 from ..retarget.channels import BoneKeys
 from .fill import Filling
-from .splice import Gap, bake_modified, write_bone_in_gap, write_switch_in_gap
+from .splice import Gap, bake_modified, write_bone_in_gap, write_rest_in_gap, write_switch_in_gap
 
 GapKeys = list[tuple[Gap, list[BoneKeys]]]
 
@@ -48,7 +48,10 @@ def write_fill(
                 write_bone_in_gap(new_channels(action, armature), armature, bone, each)
                 yield
             armature, action = rig.resolve(), made.resolve()
-            _write_switches(new_channels(action, armature), armature, filling, each)
+            channels = new_channels(action, armature)
+            for name in filling.rig.between if not filling.wish.parts else ():
+                write_rest_in_gap(channels, armature, name, each, in_strips)
+            _write_switches(channels, armature, filling, each)
             yield
         return Written(made.resolve().name, tuple(said))
     except BaseException:
