@@ -1,5 +1,6 @@
 """Roles by what single names say: for rigs of no known convention, or of several. No bpy."""
 
+from collections.abc import Set
 from functools import cached_property
 from typing import NamedTuple
 
@@ -23,8 +24,9 @@ class Found(NamedTuple):
 class Labels:
     """What the bones of one naming may be."""
 
-    def __init__(self, rest: RestBones, naming: Naming) -> None:
-        self.rest, self.naming = rest, naming
+    def __init__(self, rest: RestBones, naming: Naming, without: Set[int] = frozenset()) -> None:
+        self.rest = rest
+        self.naming = {bone: words for bone, words in naming.items() if bone not in without}
 
     @cached_property
     def parts(self) -> dict[int, dict[str, float]]:
