@@ -91,10 +91,11 @@ def namings(names: tuple[str, ...]) -> tuple[Naming, ...]:
     """All bones as they are called, then shorter, then each large group of them shorter still."""
     every = range(len(names))
     spoken = [split(name) for name in names]
-    found = [_naming(every, with_sides(spoken))]
+    words = with_sides(spoken)
+    found = [_naming(every, words)]
     if _are_numbered(spoken):
-        spoken = [_without_number(name) for name in spoken]
-    shorter = _trimmed(with_sides(spoken))
+        words = with_sides([_without_number(name) for name in spoken])
+    shorter = _trimmed(words)
     found.append(_naming(every, shorter))
     for group in _groups(names, shorter):
         trimmed = _naming(group, _trimmed([shorter[bone] for bone in group]))
@@ -170,10 +171,8 @@ def with_sides(names: Sequence[tuple[str, ...]]) -> list[Words]:
 
 
 def _with_side(name: tuple[str, ...], known: set[tuple[str, ...]]) -> Words:
-    for word in name:
-        side = SIDES.get(word, "")
-        rest = tuple(word for word in name if SIDES.get(word) != side)
-        if side and rest:
+    for side in filter(None, map(SIDES.get, name)):
+        if rest := tuple(word for word in name if SIDES.get(word) != side):
             return Words(_trunk(rest), side)
     for at, word in enumerate(name):
         for side, rest in _sided_word(name, at, word, known):
