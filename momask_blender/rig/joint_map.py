@@ -33,8 +33,8 @@ def find_joint_map(rest: RestBones) -> JointMap:
     best, refused = _best(rest)
     if best is None:
         raise UserError(
-            f"This is no humanoid: {refused}. Select a character that stands on two legs, or set "
-            "its bones by hand.",
+            f"This is no humanoid: {refused}. Select a character that stands on two legs, or "
+            "choose its parts under Bones.",
             fix=OWN,
         )
     _refuse_two(rest, best.joint_map)
@@ -128,4 +128,4 @@ def _missing(joint_map: JointMap) -> Iterator[str]:
 
 
 def _says(part: str, what: str) -> str:
-    return f"{part.capitalize()}: {what} found, it is not animated. Set it by hand if there is one."
+    return f"{part.capitalize()}: {what} found, it is not animated. Choose one under Bones."

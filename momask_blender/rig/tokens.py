@@ -5,11 +5,12 @@ from functools import cached_property
 from typing import NamedTuple
 
 from .rest_bones import RestBones
-from .trunk import find_trunk
+from .trunk import NAMED, find_trunk
 from .vocabulary import LIMBS, parts_of
 from .words import Naming
 
-UNLINKED = 0.4  # what it costs when a limb's next bone does not hang below the one before
+IN_PLACE = 0.4  # of the doubt in an ambiguous word is left when the limb's other bones fit
+UNLINKED = 0.6  # what it costs when a limb's next bone does not hang below the one before
 DEFORMS = 0.02  # of two bones with one name, the mesh follows the one that deforms
 LATER = 0.002  # of two bones that may play a part, the one nearer to the trunk plays it
 
@@ -75,5 +76,10 @@ def _limb(labels: Labels, side: str, chain: tuple[str, ...]) -> dict[str, Found]
                 default=(0.0, []),
             )
             path = so_far if score > 0.0 else []
-            best[bone, part] = max(score, 0.0) + own, [*path, (part, Found(bone, 0.9 * sure))]
+            best[bone, part] = max(score, 0.0) + own, [*path, (part, Found(bone, _trust(sure)))]
     return dict(max(best.values(), key=lambda entry: entry[0])[1]) if best else {}
+
+
+def _trust(sure: float) -> float:
+    """Confidence in a bone by its word: where it hangs in the limb makes it surer."""
+    return NAMED * (1.0 - IN_PLACE * (1.0 - sure))

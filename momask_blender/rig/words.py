@@ -171,7 +171,7 @@ def with_sides(names: Sequence[tuple[str, ...]]) -> list[Words]:
 
 
 def _with_side(name: tuple[str, ...], known: set[tuple[str, ...]]) -> Words:
-    for side in filter(None, map(SIDES.get, name)):
+    for side in filter(None, map(SIDES.get, reversed(name))):  # 'r_toe.L' is a left rear toe
         if rest := tuple(word for word in name if SIDES.get(word) != side):
             return Words(_trunk(rest), side)
     for at, word in enumerate(name):
