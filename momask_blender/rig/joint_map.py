@@ -113,19 +113,18 @@ def _is_another(rest: RestBones, first: JointMap, second: JointMap) -> bool:
 
 def _missing(joint_map: JointMap) -> Iterator[str]:
     """What is not animated, as the rig has no bones for it."""
-    for side in "lr":
+    for side, word in (("l", "Left"), ("r", "Right")):
         for limb, parts in LIMBS.items():
             lacking = [part for part in parts if f"{side}_{part}" not in joint_map.bones]
-            if set(lacking) >= set(parts) - set(OFTEN_ABSENT):
-                yield _says(f"{'left' if side == 'l' else 'right'} {limb}", "no bones")
-                continue
-            for part in lacking:
-                if part not in OFTEN_ABSENT:
-                    yield _says(spoken(f"{side}_{part}"), "no bone")
+            needed = [part for part in lacking if part not in OFTEN_ABSENT]
+            if len(needed) == len(set(parts) - set(OFTEN_ABSENT)):
+                yield f"{word} {limb}: no bones found, it is not animated. Choose them under Bones."
+            else:
+                yield from (_says(spoken(f"{side}_{part}")) for part in needed)
     for role, name in (("spine1", "spine"), ("head", "head")):
         if role not in joint_map.bones:
-            yield _says(name, "no bone")
+            yield _says(name)
 
 
-def _says(part: str, what: str) -> str:
-    return f"{part.capitalize()}: {what} found, it is not animated. Choose one under Bones."
+def _says(part: str) -> str:
+    return f"{part.capitalize()}: no bone found, it is not animated. Choose one under Bones."

@@ -11,6 +11,7 @@ from .words import Naming
 
 IN_PLACE = 0.4  # of the doubt in an ambiguous word is left when the limb's other bones fit
 UNLINKED = 0.6  # what it costs when a limb's next bone does not hang below the one before
+SKIPPED = 0.5  # for each part left out in between: 'shoulder, elbow' is upper arm and forearm
 DEFORMS = 0.02  # of two bones with one name, the mesh follows the one that deforms
 LATER = 0.002  # of two bones that may play a part, the one nearer to the trunk plays it
 
@@ -59,6 +60,10 @@ def _limb(labels: Labels, side: str, chain: tuple[str, ...]) -> dict[str, Found]
     bones = [bone for bone in labels.sided(side) if labels.parts[bone].keys() & set(chain)]
     above = {bone: set(labels.rest.ancestors(bone)) for bone in bones}
     order = sorted(bones, key=lambda bone: (len(above[bone]), labels.rest.names[bone]))
+
+    def gap(before: str, part: str) -> int:
+        return chain.index(part) - chain.index(before) - 1
+
     best: dict[tuple[int, str], tuple[float, list[tuple[str, Found]]]] = {}
     for part in chain:
         for rank, bone in enumerate(order):
@@ -68,7 +73,10 @@ def _limb(labels: Labels, side: str, chain: tuple[str, ...]) -> dict[str, Found]
             own = sure + DEFORMS * labels.rest.deforms[bone] - LATER * rank
             score, so_far = max(
                 (
-                    (score - UNLINKED * (other not in above[bone]), path)
+                    (
+                        score - UNLINKED * (other not in above[bone]) - SKIPPED * gap(before, part),
+                        path,
+                    )
                     for (other, before), (score, path) in best.items()
                     if before != part and other != bone and bone not in above[other]
                 ),
