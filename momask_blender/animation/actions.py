@@ -56,6 +56,21 @@ def playing(ob: Object) -> tuple[Action, Any]:
     return ob.animation_data.action, getattr(ob.animation_data, "action_slot", None)
 
 
+def copied_channels(ob: Object, copy: Action) -> Any:
+    """What holds the `.fcurves` for `ob` in a copy of the Action that it plays."""
+    slot = playing(ob)[1]
+    return copy if slot is None else _channelbag(copy, copy.slots[slot.identifier])
+
+
+def bind_copy(ob: Object, copy: Action) -> None:
+    """Make a copy of the Action that `ob` plays play instead, with the same slot."""
+    slot = playing(ob)[1]
+    identifier = slot.identifier if slot else None
+    ob.animation_data.action = copy
+    if identifier is not None:
+        ob.animation_data.action_slot = copy.slots[identifier]
+
+
 def key_range(channels: Any) -> tuple[int, int]:
     """The whole frames around all keys; not the range somebody set by hand."""
     ranges = [curve.range() for curve in channels.fcurves]

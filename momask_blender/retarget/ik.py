@@ -9,7 +9,7 @@ from ..contract import rotation
 
 Array = NDArray[np.floating]
 
-SOFT = 0.98  # share of the full length from which a leg is straightened ever more slowly
+SOFT = 0.965  # share of the full length from which a leg is straightened ever more slowly
 # Below the first bend a knee's plane is noise and the thigh says where it bends, above the second
 # it is seen.
 STRAIGHT, BENT = np.sin(np.radians([5.0, 20.0]))

@@ -8,9 +8,7 @@ from .contacts import Flags, runs_of
 Array = NDArray[np.floating]
 
 FADE = 0.4  # seconds
-SLOPE_WINDOW = (
-    0.05  # seconds at a run's edge over which its slope is read: not the noise of a frame
-)
+SLOPE_WINDOW = 0.02  # seconds at the edge of a run over which its slope is read
 
 
 def fade_offsets(offsets: Array, held: Flags, fps: float) -> Array:
