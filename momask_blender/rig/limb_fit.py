@@ -25,6 +25,9 @@ AWAY_LEG, AWAY_ARM = 0.02, 0.15  # of a limb: so far from it its joints are
 ANKLE = 0.2  # of a leg's height: the highest that a foot begins without a doubt
 STRETCHED = 0.8  # of a leg's length: how high it stands at least
 BEFORE_THIGH, COLLAR = 0.5, 0.75  # of the upper bone: the longest that may lie before it
+COLLAR_START = 0.25  # of an arm: how far from the mid-plane a collar begins at most
+HAND = 0.35  # of an arm: a hand with its fingers is not longer
+UNLIKE_TWISTS = 0.08  # for each twist bone that one half of a limb has more than the other
 FOREARM = 1.05  # upper arm to forearm
 NEVER = np.inf
 
@@ -124,7 +127,8 @@ def fit_leg(chain: Chain, up: Array) -> Fit | None:
         cost += 2.0 * np.maximum(0.0, (heights[end] - lowest) / height - ANKLE)
         cost += np.maximum(0.0, STRETCHED - (heights[upper] - heights[end]) / length)
     cost += chain.skipped[upper, lower] + chain.skipped[lower, end]
-    cost += 0.05 * upper + 0.6 * (chain.lengths[0, upper] > BEFORE_THIGH * thigh)
+    cost += UNLIKE_TWISTS * np.abs((lower - upper) - (end - lower))
+    cost += 0.12 * upper + 0.6 * (chain.lengths[0, upper] > BEFORE_THIGH * thigh)
     cost += 0.3 * (chain.offsets[upper] < MIDDLE_LEG * length)
     cost += 0.4 * (1.0 - chain.turns[lower, end]) + NO_BONE * (end == chain.num_bones)
     return chain.best(np.where(possible, cost, NEVER), (upper, lower, end))
@@ -141,14 +145,17 @@ def fit_arm(chain: Chain) -> Fit | None:
     possible &= chain.offsets[upper] > 0.0
     with np.errstate(divide="ignore", invalid="ignore"):
         cost = np.abs(np.log(arm / (FOREARM * forearm)))
+        cost += np.maximum(0.0, chain.lengths[0, upper] / arm - COLLAR)
     cost += chain.skipped[upper, lower] + chain.skipped[lower, end]
-    cost += 0.05 * np.maximum(0, upper - 1)
-    cost += 0.5 * ((upper > 0) & (chain.lengths[0, upper] > COLLAR * arm))
+    cost += UNLIKE_TWISTS * np.abs((lower - upper) - (end - lower))
+    cost += 0.15 * np.maximum(0, upper - 1)
+    cost += 0.5 * ((upper > 0) & (chain.offsets[0] > COLLAR_START * length))
     cost += 0.4 * (chain.offsets[upper] < MIDDLE_ARM * length)
     cost += NO_BONE * (end == chain.num_bones) - 0.08 * chain.turns[upper, lower]
     hand = _where_fingers_begin(chain)
     if hand is None:
-        cost += 0.1 * np.maximum(0, chain.num_bones - 2 - end)
+        left = np.append(np.cumsum(np.diagonal(chain.lengths, 1)[::-1])[::-1], 0.0)
+        cost += np.maximum(0.0, left[end] / length - HAND)
     else:
         cost += 0.7 * (end > hand) + 0.35 * ((end < hand) & (chain.lengths[end, hand] > 0.0))
     return chain.best(np.where(possible, cost, NEVER), (upper, lower, end))

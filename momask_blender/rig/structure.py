@@ -15,7 +15,7 @@ from .limb_fit import Chain, Fit, fit_arm, fit_leg
 from .limb_pairs import Limb, Skeleton, find_limbs
 from .rest_bones import RestBones
 from .role_map import JointMap
-from .upper_body import Frame, facing, find_upper_body
+from .upper_body import Frame, facing, find_upper_body, front, leg_signs
 
 Array = NDArray[np.floating]
 
@@ -26,6 +26,7 @@ WORST = 2.0  # cost beyond which bones only happen to lie like a body
 AGAINST = -0.6  # cosine between trunk and legs: a body on all fours has about 0
 LOW = 0.15  # of a leg: no hand of one that stands hangs closer to its soles
 ARM = 0.68  # of a leg, thigh to ankle: our rest pose's shoulder to wrist
+FINGERS = 0.2  # what they speak for an arm
 MISSING = 0.8  # what a missing arm or leg costs
 
 
@@ -146,11 +147,27 @@ def _judge(
     cost += 0.7 * _share_of_helpers(skeleton, limbs, fits)
     cost += MISSING * (legs.normal is None or arms.normal is None)
     lowest = (skeleton.heads[skeleton.bones] @ up).min()
+    cost += _like_wings(skeleton, limbs, fits, frame)
     sole = (legs.points @ up).min()
     cost += 0.3 * min(1.0, float(sole - lowest) / leg_length)
     if not _has_head(skeleton, arms, frame):
         cost += 0.3
     return _Body(legs, arms, leg, arm, frame, float(cost))
+
+
+def _like_wings(
+    skeleton: Skeleton, limbs: tuple[Limb, Limb], fits: tuple[Fit, Fit], frame: Frame
+) -> float:
+    """Arms are neither behind the body nor raised, and end in fingers."""
+    (legs, arms), (leg, arm) = limbs, fits
+    shoulder, elbow, wrist = (_joint(skeleton, arms, at) for at in (arm.upper, arm.lower, arm.end))
+    ahead, is_sure = front(leg_signs(skeleton, legs, leg, frame), frame)
+    middle = (elbow + wrist - 2.0 * shoulder) / 2.0 / frame.leg
+    cost = max(0.0, float(middle @ frame.up) - 0.1)
+    if is_sure:
+        cost += 2.0 * max(0.0, -float(middle @ ahead) - 0.1)
+    has_fingers = arm.end < len(arms.splits) and arms.splits[arm.end] > 1
+    return cost - FINGERS * has_fingers
 
 
 def _joint(skeleton: Skeleton, limb: Limb, at: int) -> Array:

@@ -33,6 +33,11 @@ class Frame:
     leg: float  # metres
 
     @property
+    def ahead(self) -> Array:
+        """To the front or to the back."""
+        return np.cross(self.normal, self.up)
+
+    @property
     def trunk(self) -> float:
         return float((self.shoulder - self.hip) @ self.up)
 
@@ -133,12 +138,12 @@ def _head(skeleton: Skeleton, chain: Sequence[int], frame: Frame, has_ends: bool
         apart = np.linalg.norm(heads[: at + 1] - heads[at], axis=1) > SAME_PLACE * frame.trunk
         return int(np.flatnonzero(apart)[-1]) + 1 if apart.any() else 0
     last = len(chain) - 1
-    if last < 1 or has_ends:
-        return max(last - 1, min(last, 0))
+    if last < 1:
+        return last
     steps = np.linalg.norm(np.diff(heads, axis=0), axis=1)
     if last == 1:
         return 0 if steps[0] > LONGEST_NECK * frame.trunk else 1
-    return last - 1 if steps[-1] > HEAD_BONE * steps[:-1].mean() else last
+    return last - 1 if has_ends or steps[-1] > HEAD_BONE * steps[:-1].mean() else last
 
 
 def _branches(skeleton: Skeleton, bone: int, frame: Frame) -> bool:
@@ -150,19 +155,22 @@ def facing(
     skeleton: Skeleton, legs: Limb, arms: Limb, fits: tuple[Fit, Fit], frame: Frame
 ) -> tuple[Array, bool]:
     """(3,) unit vector to the body's front, and whether the body tells it."""
-    ahead = np.cross(frame.normal, frame.up)
-    signs = [*_leg_signs(skeleton, legs, fits[0], ahead, frame)]
-    signs += _arm_signs(skeleton, arms, fits[1], ahead)
+    signs = leg_signs(skeleton, legs, fits[0], frame)
+    return front([*signs, *_arm_signs(skeleton, arms, fits[1], frame.ahead)], frame)
+
+
+def front(signs: list[tuple[float, float]], frame: Frame) -> tuple[Array, bool]:
+    """What signs (how far `frame.ahead` is the front, weight) say together."""
+    ahead = frame.ahead
     total = sum(weight * float(np.clip(sign, -1.0, 1.0)) for sign, weight in signs)
     if abs(total) > CERTAIN:
         return (ahead if total > 0.0 else -ahead), True
     return (ahead if ahead[1] <= 0.0 else -ahead), False
 
 
-def _leg_signs(
-    skeleton: Skeleton, legs: Limb, fit: Fit, ahead: Array, frame: Frame
-) -> list[tuple[float, float]]:
-    """(how far forward in its own measure, weight): feet, and knees, which bend forward."""
+def leg_signs(skeleton: Skeleton, legs: Limb, fit: Fit, frame: Frame) -> list[tuple[float, float]]:
+    """Feet, and knees, which bend forward."""
+    ahead = frame.ahead
     signs = []
     for chain, points in zip(legs.chains, legs.points, strict=True):
         if fit.end >= len(chain):
