@@ -15,7 +15,7 @@ from .limb_fit import Chain, Fit, fit_arm, fit_leg
 from .limb_pairs import Limb, Skeleton, find_limbs
 from .rest_bones import RestBones
 from .role_map import JointMap
-from .upper_body import Frame, facing, find_upper_body
+from .upper_body import Frame, facing, find_upper_body, front, leg_signs
 
 Array = NDArray[np.floating]
 
@@ -26,6 +26,7 @@ WORST = 2.0  # cost beyond which bones only happen to lie like a body
 AGAINST = -0.6  # cosine between trunk and legs: a body on all fours has about 0
 LOW = 0.15  # of a leg: no hand of one that stands hangs closer to its soles
 ARM = 0.68  # of a leg, thigh to ankle: our rest pose's shoulder to wrist
+FINGERS = 0.2  # what they speak for an arm
 MISSING = 0.8  # what a missing arm or leg costs
 
 
@@ -146,11 +147,27 @@ def _judge(
     cost += 0.7 * _share_of_helpers(skeleton, limbs, fits)
     cost += MISSING * (legs.normal is None or arms.normal is None)
     lowest = (skeleton.heads[skeleton.bones] @ up).min()
+    cost += _like_wings(skeleton, limbs, fits, frame)
     sole = (legs.points @ up).min()
     cost += 0.3 * min(1.0, float(sole - lowest) / leg_length)
     if not _has_head(skeleton, arms, frame):
         cost += 0.3
     return _Body(legs, arms, leg, arm, frame, float(cost))
+
+
+def _like_wings(
+    skeleton: Skeleton, limbs: tuple[Limb, Limb], fits: tuple[Fit, Fit], frame: Frame
+) -> float:
+    """Arms are neither behind the body nor raised, and end in fingers."""
+    (legs, arms), (leg, arm) = limbs, fits
+    shoulder, elbow, wrist = (_joint(skeleton, arms, at) for at in (arm.upper, arm.lower, arm.end))
+    ahead, is_sure = front(leg_signs(skeleton, legs, leg, frame), frame)
+    middle = (elbow + wrist - 2.0 * shoulder) / 2.0 / frame.leg
+    cost = max(0.0, float(middle @ frame.up) - 0.1)
+    if is_sure:
+        cost += 2.0 * max(0.0, -float(middle @ ahead) - 0.1)
+    has_fingers = arm.end < len(arms.splits) and arms.splits[arm.end] > 1
+    return cost - FINGERS * has_fingers
 
 
 def _joint(skeleton: Skeleton, limb: Limb, at: int) -> Array:
@@ -207,7 +224,7 @@ def _joint_map(skeleton: Skeleton, body: _Body) -> JointMap:
             if "foot" in bones and (toe := _toe(skeleton, bones["foot"], forward, frame)) >= 0:
                 bones["toe"] = toe
             found |= {f"{side}_{part}": (bone, sided) for part, bone in bones.items()}
-    trunk = find_upper_body(skeleton, body.legs, body.arms, frame)
+    trunk = find_upper_body(skeleton, body.legs, body.arms, frame, _has_ends(skeleton, found))
     found |= {role: (bone, TRUNK) for role, bone in trunk.items()}
     bones = {role: rest.names[bone] for role, (bone, _) in found.items()}
     return JointMap(bones, {role: sure for role, (_, sure) in found.items()}, SOURCE)
@@ -221,3 +238,14 @@ def _toe(skeleton: Skeleton, foot: int, forward: Array, frame: Frame) -> int:
         if step @ forward > 0.5 * np.linalg.norm(step) and skeleton.steps[bone] > 0.0:
             ahead.append(bone)
     return min(ahead, key=lambda bone: abs(frame.aside(skeleton.heads[bone])), default=-1)
+
+
+def _has_ends(skeleton: Skeleton, found: dict[str, tuple[int, float]]) -> bool:
+    """Whether the last bones of chains only mark where the chains end: a lone toe has one."""
+    for side in "lr":
+        if f"{side}_toe" in found:
+            toe, foot = found[f"{side}_toe"][0], found[f"{side}_foot"][0]
+            children = skeleton.children[toe]
+            is_lone = sum(skeleton.depth[bone] > 1 for bone in skeleton.children[foot]) == 1
+            return is_lone and len(children) == 1 and skeleton.depth[children[0]] == 1
+    return False
