@@ -230,12 +230,12 @@ def _joint_map(skeleton: Skeleton, body: _Body) -> JointMap:
         (body.legs, body.leg, ("thigh", "shin", "foot")),
         (body.arms, body.arm, ("upperarm", "forearm", "hand")),
     ):
-        for chain, points in zip(limb.chains, limb.points, strict=True):
+        for line, points in zip(limb.chains, limb.points, strict=True):
             side = "l" if (points[fit.lower] - frame.hip) @ left > 0.0 else "r"
             places = zip(parts, (fit.upper, fit.lower, fit.end), strict=True)
-            bones = {part: chain[at] for part, at in places if at < len(chain)}
+            bones = {part: line[at] for part, at in places if at < len(line)}
             if parts[0] == "upperarm" and fit.upper:
-                bones["collar"] = chain[0]
+                bones["collar"] = line[0]
             if "foot" in bones and (toe := _toe(skeleton, bones["foot"], forward, frame)) >= 0:
                 bones["toe"] = toe
             found |= {f"{side}_{part}": (bone, sided) for part, bone in bones.items()}
