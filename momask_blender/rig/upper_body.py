@@ -14,8 +14,10 @@ Array = NDArray[np.floating]
 
 NEAR_HIPS = 0.45  # of a leg: the bone of the hips begins not farther from the thighs
 IN_MIDDLE = 0.07  # of the trunk: not farther from the mid-plane
-LONGEST_NECK = 0.3  # of the trunk: a longer bone that is followed by one other is the head
+LONGEST_NECK = 0.25  # of the trunk: a longer bone that is followed by one other is the head
 HEAD_BONE = 1.3  # times the bones of the neck: a longer last one is the head, its child its end
+HIGHEST_HEAD = 0.3  # of the trunk above the shoulders: lower is no end of a head
+LEANING = 2.0  # metres forward for each upward: no neck leans more
 SAME_PLACE = 0.02  # of the trunk
 BELOW_SHOULDERS = 0.25  # of the trunk: a bone that begins lower is none of the neck
 ON_SHOULDERS = 0.08  # of the trunk: a bone that begins higher and carries the arms is the neck
@@ -114,7 +116,7 @@ def _goes_up(skeleton: Skeleton, bone: int, child: int, frame: Frame) -> bool:
     step = (head - skeleton.heads[bone]) / frame.trunk
     rise = float(step @ frame.up)
     flat = float(np.linalg.norm(step - rise * frame.up))
-    return frame.is_middle(head) and rise > -SAME_PLACE and flat < max(SAME_PLACE, 1.2 * rise)
+    return frame.is_middle(head) and rise > -SAME_PLACE and flat < max(SAME_PLACE, LEANING * rise)
 
 
 def _top(skeleton: Skeleton, bone: int, frame: Frame) -> float:
@@ -140,10 +142,10 @@ def _head(skeleton: Skeleton, chain: Sequence[int], frame: Frame, has_ends: bool
     last = len(chain) - 1
     if last < 1:
         return last
-    steps = np.linalg.norm(np.diff(heads, axis=0), axis=1)
-    if last == 1:
-        return 0 if steps[0] > LONGEST_NECK * frame.trunk else 1
-    return last - 1 if has_ends or steps[-1] > HEAD_BONE * steps[:-1].mean() else last
+    steps = np.linalg.norm(np.diff(heads, axis=0), axis=1) / frame.trunk
+    longest = LONGEST_NECK if last == 1 else HEAD_BONE * steps[:-1].mean()
+    is_end = steps[-1] > longest and frame.height(heads[-1]) > HIGHEST_HEAD
+    return last - 1 if is_end or (has_ends and last > 1) else last
 
 
 def _branches(skeleton: Skeleton, bone: int, frame: Frame) -> bool:

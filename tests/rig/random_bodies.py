@@ -95,7 +95,7 @@ def _neck_and_head(body: RandomBody, chest: int, base: np.ndarray) -> None:
     lean = body.between(0.0, 0.03) * FORWARD
     at = base + (length if num_necks else 0.04) * UP + lean
     head = body.add(parent, at, "head")
-    if face := body.chance(0.4):
+    if body.chance(0.4):
         for side in (1.0, -1.0):
             body.add(head, at + (0.03 * side, -0.08, 0.08))
         body.add(head, at + (0.0, -0.02, 0.02))  # jaw
@@ -210,9 +210,11 @@ def _extras(
 ) -> None:
     leg = size["leg"]
     if body.chance(0.3):  # skirt
-        for turn in np.linspace(0.0, 2.0 * np.pi, 8, endpoint=False) + np.pi / 8:
+        far = body.between(0.1, 0.28)
+        num_chains = 2 * int(body.rng.integers(2, 9))
+        for turn in np.linspace(0.0, 2.0 * np.pi, num_chains, endpoint=False):
             out = np.array([np.sin(turn), -np.cos(turn), 0.0])
-            points = [hips_at + (0.12 + 0.06 * k) * out - 0.2 * k * leg * UP for k in range(4)]
+            points = [hips_at + (0.12 + 0.06 * k) * out - far * k * leg * UP for k in range(4)]
             body.add_chain(hips, points)
     if body.chance(0.2):  # tail
         body.add_chain(hips, [hips_at + (0.0, 0.1 + 0.12 * k, -0.1 * k) for k in range(6)])
@@ -224,6 +226,10 @@ def _extras(
     if body.chance(0.3):  # breasts
         for side in (1.0, -1.0):
             body.add(chest, hips_at + (0.07 * side, -0.1, 0.7 * size["trunk"]))
+    _props(body, above)
+
+
+def _props(body: RandomBody, above: int) -> None:
     if body.chance(0.3):  # a sword in the right hand
         hand = body.roles["r_hand"]
         at = body.heads[hand] + (-0.05, 0.0, 0.0)
