@@ -30,6 +30,7 @@ HAND = 0.2  # of an arm: a hand without its fingers is not longer
 UNLIKE_TWISTS = 0.08  # for each twist bone that one half of a limb has more than the other
 FOREARM = 1.05  # upper arm to forearm
 USUAL = 0.25  # logarithm of the ratio of upper to lower bone: bodies differ as much
+AHEAD = 0.7  # cosine: a tail that turns away more was made up by an importer
 NEVER = np.inf
 
 
@@ -57,7 +58,7 @@ class Chain:
         points = limb.points[0][:LONGEST]
         num_bones = len(points)
         if num_bones < shortest + 1:
-            points = np.vstack([points, tail])
+            points = np.vstack([points, _tip(points, tail)])
         offsets = (points - middle) @ normal
         sign = np.sign(offsets[np.abs(offsets).argmax()]) or 1.0
         return cls(points, num_bones, offsets * sign, limb.splits[:LONGEST])
@@ -102,6 +103,13 @@ class Chain:
             return None
         upper, lower, end = (int(which[at]) for which in triples)
         return Fit(upper, lower, end, float(cost[at]))
+
+
+def _tip(points: Array, tail: Array) -> Array:
+    """Where the last bone ends: as long as the one before where its tail points elsewhere."""
+    step, along = points[-1] - points[-2], tail - points[-1]
+    is_ahead = step @ along > AHEAD * np.linalg.norm(step) * np.linalg.norm(along)
+    return tail if is_ahead else points[-1] + step
 
 
 @cache

@@ -130,7 +130,7 @@ def _chain(skeleton: Skeleton, limb: Limb, pair: Limb, shortest: int) -> Chain:
 
 
 def _within(vector: Array, normal: Array) -> Array:
-    """A unit vector of the mid-plane."""
+    """A unit vector, square to another if that is not zero."""
     flat = vector - (vector @ normal) * normal
     length = np.linalg.norm(flat)
     return flat / length if length else flat
@@ -145,16 +145,21 @@ def _judge(
 ) -> _Body | None:
     """How much the two look like the legs and arms of one that stands; None: not at all."""
     (legs, arms), (leg, arm) = limbs, fits
-    pair = _pair(legs, arms)
     hip, ankle = _joint(skeleton, legs, leg.upper), _joint(skeleton, legs, leg.end)
     shoulder, wrist = _joint(skeleton, arms, arm.upper), _joint(skeleton, arms, arm.end)
+    normal = _common_normal(legs, arms)
+    if len(legs.chains) == 1:
+        hip = hip - (hip - arms.middle) @ normal * normal
+    if len(arms.chains) == 1:
+        shoulder = shoulder - (shoulder - legs.middle) @ normal * normal
     leg_length, arm_length = _length(skeleton, legs, leg), _length(skeleton, arms, arm)
-    down, trunk = _within(ankle - hip, pair.normal), shoulder - hip
-    straight = float(_within(trunk, pair.normal) @ down)
+    trunk = shoulder - hip
+    normal = _within(normal, _within(trunk, np.zeros(3)))  # where the body leans to one side
+    down, trunk = _within(ankle - hip, normal), _within(trunk, normal)
+    straight = float(trunk @ down)
     if straight > AGAINST or (wrist - ankle) @ up < LOW * leg_length:
         return None
-    up = _within(_within(trunk, pair.normal) - down, pair.normal)
-    frame = Frame(up, pair.normal, hip, shoulder, leg_length)
+    frame = Frame(_within(trunk - down, normal), normal, hip, shoulder, leg_length)
     cost = leg.cost + arm.cost + 1.0 + straight - 0.3 * float(np.log(legs.length / longest))
     cost += _beyond(frame.trunk / leg_length, 0.35, 1.6)
     ratio = arm_length / leg_length
@@ -168,6 +173,14 @@ def _judge(
     if not _has_head(skeleton, arms, frame):
         cost += 0.3
     return _Body(legs, arms, leg, arm, frame, float(cost))
+
+
+def _common_normal(legs: Limb, arms: Limb) -> Array:
+    """Unit vector across the body."""
+    if legs.normal is None or arms.normal is None:
+        return _pair(legs, arms).normal
+    sign = np.sign(legs.normal @ arms.normal)
+    return _within(legs.normal + sign * arms.normal, np.zeros(3))
 
 
 def _like_wings(

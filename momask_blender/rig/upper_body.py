@@ -14,9 +14,9 @@ Array = NDArray[np.floating]
 
 NEAR_HIPS = 0.45  # of a leg: the bone of the hips begins not farther from the thighs
 IN_MIDDLE = 0.07  # of the trunk: not farther from the mid-plane
-LONGEST_NECK = 0.25  # of the trunk: a longer bone that is followed by one other is the head
+LONGEST_NECK = 0.3  # of the trunk: a longer bone that is followed by one other is the head
 HEAD_BONE = 1.3  # times the bones of the neck: a longer last one is the head, its child its end
-HIGHEST_HEAD = 0.3  # of the trunk above the shoulders: lower is no end of a head
+HIGHEST_HEAD = 0.33  # of the trunk above the shoulders: lower is no end of a head
 LEANING = 2.0  # metres forward for each upward: no neck leans more
 SAME_PLACE = 0.02  # of the trunk
 BELOW_SHOULDERS = 0.25  # of the trunk: a bone that begins lower is none of the neck
