@@ -21,8 +21,9 @@ from .upper_body import Frame, facing, find_upper_body, front, leg_signs
 Array = NDArray[np.floating]
 
 SOURCE = "structure"
-LIMB, TRUNK, GUESSED = 0.75, 0.7, 0.5  # confidence in what fits
-UNSURE_SIDE = 0.6  # of it is left where the body does not tell which way it looks
+LIMB, TRUNK = 0.75, 0.7  # confidence in what fits
+UNSURE_SIDE = 0.8  # of it is left where the body does not tell which way it looks
+UNSURE_FIT = 0.3  # of it is lost by a limb that fits badly
 WORST = 2.0  # cost beyond which bones only happen to lie like a body
 AGAINST = -0.6  # cosine between trunk and legs: a body on all fours has about 0
 LOW = 0.15  # of a leg: no hand of one that stands hangs closer to its soles
@@ -235,9 +236,9 @@ def _has_head(skeleton: Skeleton, arms: Limb, frame: Frame) -> bool:
 
 def _joint_map(skeleton: Skeleton, body: _Body) -> JointMap:
     rest, frame = skeleton.rest, body.frame
-    forward, sure = facing(skeleton, body.legs, body.arms, (body.leg, body.arm), frame)
+    forward, is_sure = facing(skeleton, body.legs, body.arms, (body.leg, body.arm), frame)
     left = np.cross(frame.up, forward)
-    sided = LIMB if sure else LIMB * UNSURE_SIDE
+    sided = LIMB if is_sure else LIMB * UNSURE_SIDE
     found: dict[str, tuple[int, float]] = {}
     for limb, fit, parts in (
         (body.legs, body.leg, ("thigh", "shin", "foot")),
@@ -251,7 +252,8 @@ def _joint_map(skeleton: Skeleton, body: _Body) -> JointMap:
                 bones["collar"] = line[0]
             if "foot" in bones and (toe := _toe(skeleton, bones["foot"], forward, frame)) >= 0:
                 bones["toe"] = toe
-            found |= {f"{side}_{part}": (bone, sided) for part, bone in bones.items()}
+            sure = sided * (1.0 - UNSURE_FIT * float(np.clip(fit.cost, 0.0, 1.0)))
+            found |= {f"{side}_{part}": (bone, sure) for part, bone in bones.items()}
     trunk = find_upper_body(skeleton, body.legs, body.arms, frame, _has_ends(skeleton, found))
     found |= {role: (bone, TRUNK) for role, bone in trunk.items()}
     bones = {role: rest.names[bone] for role, (bone, _) in found.items()}
