@@ -19,6 +19,7 @@ LONGEST = 12  # bones of a chain that are looked at: what comes later are finger
 IN_LINE, IN_LINE_SLACK = 0.05, 0.06  # for a bone that only shares its parent's twist
 OUT_OF_LINE = 0.35  # for a joint that would be passed over although the limb bends there
 TWIST = 0.15, 0.82  # of a segment: where twist begins; before lies what carries the limb, then hand
+SAME_PLACE = 1e-3  # of a chain's length: two bones begin at one joint
 NO_BONE = 0.3  # where the foot or hand has no bone of its own
 MIDDLE_LEG, MIDDLE_ARM = 0.06, 0.14  # of a limb: closer to the mid-plane none begins
 AWAY_LEG, AWAY_ARM = 0.02, 0.15  # of a limb: so far from it its joints are
@@ -30,6 +31,7 @@ HAND = 0.2  # of an arm: a hand without its fingers is not longer
 UNLIKE_TWISTS = 0.08  # for each twist bone that one half of a limb has more than the other
 FOREARM = 1.05  # upper arm to forearm
 USUAL = 0.25  # logarithm of the ratio of upper to lower bone: bodies differ as much
+AHEAD = 0.7  # cosine: a tail that turns away more was made up by an importer
 NEVER = np.inf
 
 
@@ -57,7 +59,7 @@ class Chain:
         points = limb.points[0][:LONGEST]
         num_bones = len(points)
         if num_bones < shortest + 1:
-            points = np.vstack([points, tail])
+            points = np.vstack([points, _tip(points, tail)])
         offsets = (points - middle) @ normal
         sign = np.sign(offsets[np.abs(offsets).argmax()]) or 1.0
         return cls(points, num_bones, offsets * sign, limb.splits[:LONGEST])
@@ -80,8 +82,10 @@ class Chain:
         share = np.einsum("sjc,sec->sej", self.steps, self.steps) / squared  # start, end, joint
         off = self.steps[:, None] - share[..., None] * self.steps[:, :, None]
         is_twist = np.einsum("sejc,sejc->sej", off, off) <= IN_LINE_SLACK**2 * squared
-        is_twist &= (share > TWIST[0]) & (share < TWIST[1]) | (self.lengths.T[None] == 0.0)
+        is_twist &= (share > TWIST[0]) & (share < TWIST[1])
+        same = self.lengths <= SAME_PLACE * self.lengths.max()
         inside = (joints > joints[:, None, None]) & (joints < joints[:, None])
+        inside &= ~(same[:, None, :] | same[None, :, :])  # neither at the start nor at the end
         return (np.where(is_twist, IN_LINE, OUT_OF_LINE) * inside).sum(axis=-1)
 
     @cached_property
@@ -102,6 +106,13 @@ class Chain:
             return None
         upper, lower, end = (int(which[at]) for which in triples)
         return Fit(upper, lower, end, float(cost[at]))
+
+
+def _tip(points: Array, tail: Array) -> Array:
+    """Where the last bone ends: as long as the one before where its tail points elsewhere."""
+    step, along = points[-1] - points[-2], tail - points[-1]
+    is_ahead = step @ along > AHEAD * np.linalg.norm(step) * np.linalg.norm(along)
+    return tail if is_ahead else points[-1] + step
 
 
 @cache
@@ -162,7 +173,7 @@ def fit_arm(chain: Chain) -> Fit | None:
     hand = _where_fingers_begin(chain)
     if hand is None:
         left = np.append(np.cumsum(np.diagonal(chain.lengths, 1)[::-1])[::-1], 0.0)
-        cost += np.maximum(0.0, left[end] / length - HAND)
+        cost += np.maximum(0.0, left[end] / np.maximum(length, 1e-20) - HAND)
     else:
         cost += 0.7 * (end > hand) + 0.5 * ((end < hand) & (chain.lengths[end, hand] > 0.0))
     return chain.best(np.where(possible, cost, NEVER), (upper, lower, end))

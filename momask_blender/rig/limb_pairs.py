@@ -1,9 +1,10 @@
 """Chains of bones that may be limbs: those that mirror each other, and single ones. No bpy."""
 
+from collections import Counter
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations
+from itertools import combinations, islice
 from math import dist
 
 import numpy as np
@@ -21,6 +22,7 @@ CROOKED = 0.3  # of the sides' distance: how far from a mirror image they may be
 APART = 0.06  # of the chain's length: closer together the two are on one side
 FINGER = 2  # bones: shorter chains of a hand may be anything
 ALIKE, ASIDE = 0.97, 0.06  # one mid-plane: cosine of normals, distance in lengths of both
+MOST_OF_ONE = 8  # pairs that hang from one bone
 MOST = 24  # longest pairs, and as many single chains, that are looked at
 HELPERS = {"ik", "pole", "target", "twist", "roll", "mch", "vis", "mechanism", "helper", "ctrl"}
 HELPERS |= {"control", "end", "nub", "leaf", "tip", "corrective"}
@@ -115,14 +117,14 @@ def find_limbs(skeleton: Skeleton) -> tuple[list[Limb], list[Limb]]:
         if above >= 0 and len(children) > 1:
             singles += [_single(skeleton, above, bone) for bone in long if bone not in paired]
     singles.sort(key=lambda limb: -limb.length)
-    return _best_supported(pairs)[:MOST], singles[:MOST]
+    return list(islice(_best_supported(pairs), MOST)), singles[:MOST]
 
 
-def _best_supported(pairs: list[Limb]) -> list[Limb]:
+def _best_supported(pairs: list[Limb]) -> Iterator[Limb]:
     """Long pairs first that other bones carry pairs for with the same mid-plane: not any two
     chains of a skirt."""
     if not pairs:
-        return []
+        return
     lengths = np.array([limb.length for limb in pairs])
     carriers = np.array([limb.above for limb in pairs])
     normals = np.array([limb.normal for limb in pairs])
@@ -133,7 +135,12 @@ def _best_supported(pairs: list[Limb]) -> list[Limb]:
     for carrier in set(carriers.tolist()):
         others = np.where(agree & (carriers == carrier), lengths, 0.0).max(axis=1)
         worth += np.where(carriers == carrier, 0.0, others)
-    return [pairs[at] for at in np.argsort(-worth)]
+    ranked = [pairs[at] for at in np.argsort(-worth)]
+    taken = Counter()
+    for limb in ranked:
+        taken[limb.above] += 1
+        if taken[limb.above] <= MOST_OF_ONE:
+            yield limb
 
 
 def _pairs(skeleton: Skeleton, above: int, bones: list[int]) -> Iterator[Limb]:

@@ -21,8 +21,9 @@ from .upper_body import Frame, facing, find_upper_body, front, leg_signs
 Array = NDArray[np.floating]
 
 SOURCE = "structure"
-LIMB, TRUNK, GUESSED = 0.75, 0.7, 0.5  # confidence in what fits
-UNSURE_SIDE = 0.6  # of it is left where the body does not tell which way it looks
+LIMB, TRUNK = 0.75, 0.7  # confidence in what fits
+UNSURE_SIDE = 0.8  # of it is left where the body does not tell which way it looks
+UNSURE_FIT = 0.3  # of it is lost by a limb that fits badly
 WORST = 2.0  # cost beyond which bones only happen to lie like a body
 AGAINST = -0.6  # cosine between trunk and legs: a body on all fours has about 0
 LOW = 0.15  # of a leg: no hand of one that stands hangs closer to its soles
@@ -130,7 +131,7 @@ def _chain(skeleton: Skeleton, limb: Limb, pair: Limb, shortest: int) -> Chain:
 
 
 def _within(vector: Array, normal: Array) -> Array:
-    """A unit vector of the mid-plane."""
+    """A unit vector, square to another if that is not zero."""
     flat = vector - (vector @ normal) * normal
     length = np.linalg.norm(flat)
     return flat / length if length else flat
@@ -145,16 +146,21 @@ def _judge(
 ) -> _Body | None:
     """How much the two look like the legs and arms of one that stands; None: not at all."""
     (legs, arms), (leg, arm) = limbs, fits
-    pair = _pair(legs, arms)
     hip, ankle = _joint(skeleton, legs, leg.upper), _joint(skeleton, legs, leg.end)
     shoulder, wrist = _joint(skeleton, arms, arm.upper), _joint(skeleton, arms, arm.end)
+    normal = _common_normal(legs, arms)
+    if len(legs.chains) == 1:
+        hip = hip - (hip - arms.middle) @ normal * normal
+    if len(arms.chains) == 1:
+        shoulder = shoulder - (shoulder - legs.middle) @ normal * normal
     leg_length, arm_length = _length(skeleton, legs, leg), _length(skeleton, arms, arm)
-    down, trunk = _within(ankle - hip, pair.normal), shoulder - hip
-    straight = float(_within(trunk, pair.normal) @ down)
+    trunk = shoulder - hip
+    normal = _within(normal, _within(trunk, np.zeros(3)))  # where the body leans to one side
+    down, trunk = _within(ankle - hip, normal), _within(trunk, normal)
+    straight = float(trunk @ down)
     if straight > AGAINST or (wrist - ankle) @ up < LOW * leg_length:
         return None
-    up = _within(_within(trunk, pair.normal) - down, pair.normal)
-    frame = Frame(up, pair.normal, hip, shoulder, leg_length)
+    frame = Frame(_within(trunk - down, normal), normal, hip, shoulder, leg_length)
     cost = leg.cost + arm.cost + 1.0 + straight - 0.3 * float(np.log(legs.length / longest))
     cost += _beyond(frame.trunk / leg_length, 0.35, 1.6)
     ratio = arm_length / leg_length
@@ -168,6 +174,14 @@ def _judge(
     if not _has_head(skeleton, arms, frame):
         cost += 0.3
     return _Body(legs, arms, leg, arm, frame, float(cost))
+
+
+def _common_normal(legs: Limb, arms: Limb) -> Array:
+    """Unit vector across the body."""
+    if legs.normal is None or arms.normal is None:
+        return _pair(legs, arms).normal
+    sign = np.sign(legs.normal @ arms.normal)
+    return _within(legs.normal + sign * arms.normal, np.zeros(3))
 
 
 def _like_wings(
@@ -222,9 +236,9 @@ def _has_head(skeleton: Skeleton, arms: Limb, frame: Frame) -> bool:
 
 def _joint_map(skeleton: Skeleton, body: _Body) -> JointMap:
     rest, frame = skeleton.rest, body.frame
-    forward, sure = facing(skeleton, body.legs, body.arms, (body.leg, body.arm), frame)
+    forward, is_sure = facing(skeleton, body.legs, body.arms, (body.leg, body.arm), frame)
     left = np.cross(frame.up, forward)
-    sided = LIMB if sure else LIMB * UNSURE_SIDE
+    sided = LIMB if is_sure else LIMB * UNSURE_SIDE
     found: dict[str, tuple[int, float]] = {}
     for limb, fit, parts in (
         (body.legs, body.leg, ("thigh", "shin", "foot")),
@@ -238,7 +252,8 @@ def _joint_map(skeleton: Skeleton, body: _Body) -> JointMap:
                 bones["collar"] = line[0]
             if "foot" in bones and (toe := _toe(skeleton, bones["foot"], forward, frame)) >= 0:
                 bones["toe"] = toe
-            found |= {f"{side}_{part}": (bone, sided) for part, bone in bones.items()}
+            sure = sided * (1.0 - UNSURE_FIT * float(np.clip(fit.cost, 0.0, 1.0)))
+            found |= {f"{side}_{part}": (bone, sure) for part, bone in bones.items()}
     trunk = find_upper_body(skeleton, body.legs, body.arms, frame, _has_ends(skeleton, found))
     found |= {role: (bone, TRUNK) for role, bone in trunk.items()}
     bones = {role: rest.names[bone] for role, (bone, _) in found.items()}

@@ -13,10 +13,11 @@ from .trunk import spine_roles
 Array = NDArray[np.floating]
 
 NEAR_HIPS = 0.45  # of a leg: the bone of the hips begins not farther from the thighs
+CLOSER = 0.03  # of a leg
 IN_MIDDLE = 0.07  # of the trunk: not farther from the mid-plane
-LONGEST_NECK = 0.25  # of the trunk: a longer bone that is followed by one other is the head
+LONGEST_NECK = 0.3  # of the trunk: a longer bone that is followed by one other is the head
 HEAD_BONE = 1.3  # times the bones of the neck: a longer last one is the head, its child its end
-HIGHEST_HEAD = 0.3  # of the trunk above the shoulders: lower is no end of a head
+HIGHEST_HEAD = 0.33  # of the trunk above the shoulders: lower is no end of a head
 LEANING = 2.0  # metres forward for each upward: no neck leans more
 SAME_PLACE = 0.02  # of the trunk
 BELOW_SHOULDERS = 0.25  # of the trunk: a bone that begins lower is none of the neck
@@ -85,14 +86,12 @@ def _spine(skeleton: Skeleton, legs: Limb, arms: Limb, frame: Frame) -> list[int
     line = [bone for bone in (arms.above, *ancestors(arms.above)) if bone in skeleton.children]
     carriers = {legs.above, *ancestors(legs.above)} if legs.above >= 0 else set()
     shared = next((at for at, bone in enumerate(line) if bone in carriers), len(line) - 1)
-    line = line[shared::-1]
-    while len(line) > 1 and _is_far(skeleton, line[0], frame):
-        line = line[1:]  # a root on the ground, from which the legs hang, too
-    return line
-
-
-def _is_far(skeleton: Skeleton, bone: int, frame: Frame) -> bool:
-    return bool(np.linalg.norm(skeleton.heads[bone] - frame.hip) > NEAR_HIPS * frame.leg)
+    away = np.linalg.norm(skeleton.heads[line] - frame.hip, axis=1) / frame.leg
+    while shared + 1 < len(line) and away[shared + 1] < away[shared] - CLOSER:
+        shared += 1  # Biped hangs the legs on the spine
+    while shared > 0 and away[shared] > NEAR_HIPS:
+        shared -= 1  # a root on the ground, from which the legs hang, too
+    return line[shared::-1]
 
 
 def _chain_up(skeleton: Skeleton, start: int, without: frozenset[int], frame: Frame) -> list[int]:
@@ -134,14 +133,21 @@ def _head(skeleton: Skeleton, chain: Sequence[int], frame: Frame, has_ends: bool
     Face and hair hang from the head; else it is the last bone, or the one before an end bone.
     """
     heads = skeleton.heads[list(chain)]
+    if not chain:
+        return -1
     branches = (at for at, bone in enumerate(chain) if _branches(skeleton, bone, frame))
     at = next(branches, -1)
-    if at >= 0:
-        apart = np.linalg.norm(heads[: at + 1] - heads[at], axis=1) > SAME_PLACE * frame.trunk
-        return int(np.flatnonzero(apart)[-1]) + 1 if apart.any() else 0
-    last = len(chain) - 1
-    if last < 1:
-        return last
+    if at < 0:
+        at = _last_but_ends(heads, frame, has_ends)
+    apart = np.linalg.norm(heads[: at + 1] - heads[at], axis=1) > SAME_PLACE * frame.trunk
+    return int(np.flatnonzero(apart)[-1]) + 1 if apart.any() else 0
+
+
+def _last_but_ends(heads: Array, frame: Frame, has_ends: bool) -> int:
+    """Position of the last bone, or of the one before if that only marks where the head ends."""
+    last = len(heads) - 1
+    if last == 0:
+        return 0
     steps = np.linalg.norm(np.diff(heads, axis=0), axis=1) / frame.trunk
     longest = LONGEST_NECK if last == 1 else HEAD_BONE * steps[:-1].mean()
     is_end = steps[-1] > longest and frame.height(heads[-1]) > HIGHEST_HEAD
