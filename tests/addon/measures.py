@@ -28,7 +28,7 @@ LIMBS = tuple(
     )
 )
 CONTACT_SPEED, CONTACT_HEIGHT = 0.25, 0.05  # m/s and metres above the 2nd percentile
-LONGEST_CONTACT_GAP = 2  # frames at 20 fps
+ASKEW = 5.0  # degrees
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,12 +103,18 @@ LEG = ("thigh", "shin", "foot")
 
 
 def heading_error(shown: Shown, facing: Array) -> float:
-    """Degrees between where the body faces in the first frame and where it faced at rest."""
-    across = sum(
-        shown.heads[f"l_{part}"][0] - shown.heads[f"r_{part}"][0] for part in ("thigh", "upperarm")
+    """Degrees by which the body of the first frame faces away from where it faced at rest, which
+    has to be `facing`, give or take what rest poses are askew."""
+    first, rest = (
+        rotation.normalized(np.cross(_across(heads) * (1.0, 1.0, 0.0), UP))
+        for heads in ({role: heads[0] for role, heads in shown.heads.items()}, shown.rest)
     )
-    front = rotation.normalized(np.cross(across * (1.0, 1.0, 0.0), UP))
-    return float(_degrees_between(front, facing))
+    assert _degrees_between(rest, facing) < ASKEW, "that is not where it faces"
+    return float(_degrees_between(first, rest))
+
+
+def _across(heads: dict[str, Array]) -> Array:
+    return sum(heads[f"l_{part}"] - heads[f"r_{part}"] for part in ("thigh", "upperarm"))
 
 
 def _directions(heads: Heads, pair: tuple[str, str]) -> Array:
