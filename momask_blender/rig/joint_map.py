@@ -1,6 +1,6 @@
 """Which bone plays which role: found by names, then by structure, then checked. No bpy."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 
@@ -33,8 +33,8 @@ def find_joint_map(rest: RestBones) -> JointMap:
     best, refused = _best(rest)
     if best is None:
         raise UserError(
-            f"This is no humanoid: {refused}. Select a character that stands on two legs, or set "
-            "its bones by hand.",
+            f"This is no humanoid: {refused}. Select a character that stands on two legs, or "
+            "choose its parts under Bones.",
             fix=OWN,
         )
     _refuse_two(rest, best.joint_map)
@@ -44,8 +44,17 @@ def find_joint_map(rest: RestBones) -> JointMap:
 
 def _best(rest: RestBones) -> tuple[Checked | None, str]:
     """The map that holds best, or None and why the likeliest can be no humanoid's."""
+    best, refused = _likeliest(rest, by_names(rest))
+    for told in map(partial(check, rest), _told(rest)):
+        if not told.fatal and not told.problems and told.joint_map.bones.keys() >= set(REQUIRED):
+            return replace(told, joint_map=_filled(told.joint_map, best)), ""
+    return best, refused
+
+
+def _likeliest(rest: RestBones, maps: Iterable[JointMap]) -> tuple[Checked | None, str]:
+    """The first of those that hold best, or None and what speaks against the first."""
     best, refused = None, ""
-    for joint_map in _found(rest):
+    for joint_map in maps:
         checked = check(rest, joint_map)
         if checked.fatal:
             refused = refused or checked.fatal
@@ -53,15 +62,7 @@ def _best(rest: RestBones) -> tuple[Checked | None, str]:
             best = checked
         if best is checked and not checked.problems and checked.worth >= ENOUGH:
             break
-    for told in map(partial(check, rest), _told(rest)):
-        if not told.fatal and not told.problems and told.joint_map.bones.keys() >= set(REQUIRED):
-            return replace(told, joint_map=_filled(told.joint_map, best)), ""
     return best, refused or "no arms and legs were found among its bones"
-
-
-def _found(rest: RestBones) -> Iterator[JointMap]:
-    """What the bones themselves say, the likeliest first."""
-    yield from by_names(rest)
 
 
 def _told(rest: RestBones) -> Iterator[JointMap]:
@@ -83,33 +84,16 @@ def _filled(joint_map: JointMap, other: Checked | None) -> JointMap:
 
 
 def _refuse_two(rest: RestBones, joint_map: JointMap) -> None:
-    """Raises UserError where the bones that are left make a character at another place."""
+    """Raises UserError where the bones that are left make a character of their own."""
     own = {rest.index[bone] for bone in joint_map.bones.values()}
     own |= below(rest, rest.index[joint_map.bones["hips"]])
-    others = _without(rest, own)
-    if len(others.names) < len(ROLES) / 2:
-        return
-    second, _ = _best(others)
+    second, _ = _likeliest(rest, by_names(rest, without=own))
     if second is None or not _is_another(rest, joint_map, second.joint_map):
         return
     first, other = joint_map.bones["hips"], second.joint_map.bones["hips"]
     raise UserError(
         f"The armature holds two characters: one with the hips '{first}', one with '{other}'. "
         "Separate their bones in Edit Mode (Armature > Separate), then try again."
-    )
-
-
-def _without(rest: RestBones, bones: set[int]) -> RestBones:
-    kept = [bone for bone in range(len(rest.names)) if bone not in bones]
-    new = {bone: number for number, bone in enumerate(kept)}
-    return RestBones(
-        names=tuple(rest.names[bone] for bone in kept),
-        parents=tuple(new.get(rest.parents[bone], -1) for bone in kept),
-        heads=rest.heads[kept],
-        tails=rest.tails[kept],
-        rotations=rest.rotations[kept],
-        deforms=tuple(rest.deforms[bone] for bone in kept),
-        scale=rest.scale,
     )
 
 
@@ -129,19 +113,18 @@ def _is_another(rest: RestBones, first: JointMap, second: JointMap) -> bool:
 
 def _missing(joint_map: JointMap) -> Iterator[str]:
     """What is not animated, as the rig has no bones for it."""
-    for side in "lr":
+    for side, word in (("l", "Left"), ("r", "Right")):
         for limb, parts in LIMBS.items():
             lacking = [part for part in parts if f"{side}_{part}" not in joint_map.bones]
-            if set(lacking) >= set(parts) - set(OFTEN_ABSENT):
-                yield _says(f"{'left' if side == 'l' else 'right'} {limb}", "no bones")
-                continue
-            for part in lacking:
-                if part not in OFTEN_ABSENT:
-                    yield _says(spoken(f"{side}_{part}"), "no bone")
+            needed = [part for part in lacking if part not in OFTEN_ABSENT]
+            if len(needed) == len(set(parts) - set(OFTEN_ABSENT)):
+                yield f"{word} {limb}: no bones found, it is not animated. Choose them under Bones."
+            else:
+                yield from (_says(spoken(f"{side}_{part}")) for part in needed)
     for role, name in (("spine1", "spine"), ("head", "head")):
         if role not in joint_map.bones:
-            yield _says(name, "no bone")
+            yield _says(name)
 
 
-def _says(part: str, what: str) -> str:
-    return f"{part.capitalize()}: {what} found, it is not animated. Set it by hand if there is one."
+def _says(part: str) -> str:
+    return f"{part.capitalize()}: no bone found, it is not animated. Choose one under Bones."

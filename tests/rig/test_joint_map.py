@@ -16,6 +16,7 @@ from momask_blender.rig.sanity import check
 
 CONVENTIONS = {convention.title: convention.bones for convention in conventions()}
 MIXAMO = CONVENTIONS["Mixamo"]
+ARMS = [f"{s}_{part}" for s in "lr" for part in ("collar", "upperarm", "forearm", "hand")]
 SWAP = {"l_": "r_", "r_": "l_"}
 MIRRORED = {role: MIXAMO[SWAP.get(role[:2], role[:2]) + role[2:]] for role in MIXAMO}
 
@@ -85,6 +86,7 @@ def test_a_bone_plays_one_part():
         (("r_thigh", "r_shin", "r_foot", "r_toe"), "Right leg: no bones found"),
         (("l_hand",), "Left hand: no bone found"),
         (("head",), "Head: no bone found"),
+        (("neck", "head", *ARMS), "Right arm: no bones found"),
     ],
 )
 def test_what_a_rig_lacks_is_said_and_the_rest_is_mapped(lacking, said):
