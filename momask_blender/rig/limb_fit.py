@@ -4,24 +4,29 @@ Costs are in units of the logarithm of the ratio of two lengths that should be e
 """
 
 from dataclasses import dataclass
+from functools import cache, cached_property
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .limb_pairs import Limb, is_between
+from .limb_pairs import Limb
 
 Array = NDArray[np.floating]
+Indices = NDArray[np.integer]
 
 LONGEST = 12  # bones of a chain that are looked at: what comes later are fingers
-IN_LINE = 0.05  # for a bone that only shares its parent's twist
+IN_LINE, IN_LINE_SLACK = 0.05, 0.06  # for a bone that only shares its parent's twist
 OUT_OF_LINE = 0.35  # for a joint that would be passed over although the limb bends there
-IN_LINE_SLACK = 0.06  # of a segment's length
+TWIST = 0.15, 0.82  # of a segment: where twist begins; before lies what carries the limb, then hand
 NO_BONE = 0.3  # where the foot or hand has no bone of its own
-MIDDLE = 0.06  # of a limb's length: a limb that begins closer to the mid-plane begins too early
-MIDDLE_ARM = 0.14
-ANKLE = 0.16  # of a leg's height: the highest that a foot begins without a doubt
-COLLAR = 0.75  # of the upper arm: the longest collar
+MIDDLE_LEG, MIDDLE_ARM = 0.06, 0.14  # of a limb: closer to the mid-plane none begins
+AWAY_LEG, AWAY_ARM = 0.02, 0.15  # of a limb: so far from it its joints are
+ANKLE = 0.2  # of a leg's height: the highest that a foot begins without a doubt
+STRETCHED = 0.8  # of a leg's length: how high it stands at least
+BEFORE_THIGH, COLLAR = 0.5, 0.75  # of the upper bone: the longest that may lie before it
+FOREARM = 1.05  # upper arm to forearm
+NEVER = np.inf
 
 
 @dataclass(frozen=True)
@@ -38,9 +43,9 @@ class Fit:
 class Chain:
     """One side of a limb, seen from the mid-plane."""
 
-    points: Array  # (K or K + 1, 3) heads, and the last tail where the chain is short
+    points: Array  # (K, 3) heads, then the last tail where the chain is short
     num_bones: int
-    offsets: Array  # metres from the mid-plane, positive on its own side
+    offsets: Array  # (K,) metres from the mid-plane, positive on its own side
     splits: tuple[int, ...]
 
     @classmethod
@@ -53,90 +58,100 @@ class Chain:
         sign = np.sign(offsets[np.abs(offsets).argmax()]) or 1.0
         return cls(points, num_bones, offsets * sign, limb.splits[:LONGEST])
 
-    def skipped(self, start: int, end: int) -> float:
-        """The cost of the joints between two that are passed over."""
-        cost = 0.0
-        for at in range(start + 1, end):
-            is_twist = is_between(
-                self.points[at], self.points[start], self.points[end], IN_LINE_SLACK
-            )
-            cost += IN_LINE if is_twist else OUT_OF_LINE
-        return cost
+    @cached_property
+    def steps(self) -> Array:
+        """(K, K, 3) from each point to each."""
+        return self.points[None] - self.points[:, None]
 
-    def length(self, start: int, end: int) -> float:
-        return float(np.linalg.norm(self.points[end] - self.points[start]))
+    @cached_property
+    def lengths(self) -> Array:
+        """(K, K)"""
+        return np.linalg.norm(self.steps, axis=-1)
+
+    @cached_property
+    def skipped(self) -> Array:
+        """(K, K) the cost of the joints between two that are passed over."""
+        joints = np.arange(len(self.points))
+        squared = np.maximum(self.lengths**2, 1e-20)[:, :, None]
+        share = np.einsum("sjc,sec->sej", self.steps, self.steps) / squared  # start, end, joint
+        off = self.steps[:, None] - share[..., None] * self.steps[:, :, None]
+        is_twist = np.einsum("sejc,sejc->sej", off, off) <= IN_LINE_SLACK**2 * squared
+        is_twist &= (share > TWIST[0]) & (share < TWIST[1]) | (self.lengths.T[None] == 0.0)
+        inside = (joints > joints[:, None, None]) & (joints < joints[:, None])
+        return (np.where(is_twist, IN_LINE, OUT_OF_LINE) * inside).sum(axis=-1)
+
+    @cached_property
+    def turns(self) -> Array:
+        """(K, K) sine of the angle between the way from a point to a joint and the bone there;
+        0.5 where the chain ends."""
+        after = np.diff(self.points, axis=0)
+        before = self.steps[:, :-1]
+        sizes = self.lengths[:, :-1] * np.linalg.norm(after, axis=-1)
+        turns = np.full(self.lengths.shape, 0.5)
+        crossed = np.linalg.norm(np.cross(before, after[None]), axis=-1)
+        np.divide(crossed, sizes, out=turns[:, :-1], where=sizes > 0.0)
+        return turns
+
+    def best(self, cost: Array, triples: tuple[Indices, ...]) -> Fit | None:
+        at = int(cost.argmin())
+        if cost[at] == NEVER:
+            return None
+        upper, lower, end = (int(which[at]) for which in triples)
+        return Fit(upper, lower, end, float(cost[at]))
+
+
+@cache
+def _triples(count: int) -> tuple[Indices, ...]:
+    """Positions of upper bone, lower bone and end, each (C,)."""
+    return tuple(np.array(list(combinations(range(count), 3))).T)
 
 
 def fit_leg(chain: Chain, up: Array) -> Fit | None:
     """Thigh, shin and foot: two like lengths that lead down to where the foot turns forward."""
-    heights = chain.points @ up
-    best = None
-    for upper, lower, end in combinations(range(len(chain.points)), 3):
-        thigh, shin = chain.length(upper, lower), chain.length(lower, end)
-        height = heights[upper] - heights.min()
-        if min(thigh, shin) <= 0.0 or heights[end] >= heights[lower] or height <= 0.0:
-            continue
-        cost = abs(np.log(thigh / shin)) + chain.skipped(upper, lower) + chain.skipped(lower, end)
-        cost += _before_leg(chain, upper, lower)
-        cost += 3.0 * max(0.0, (heights[end] - heights.min()) / height - ANKLE)
-        cost += 0.4 * (1.0 - _turn(chain, lower, end)) + NO_BONE * (end == chain.num_bones)
-        cost += max(0.0, 0.8 - (heights[upper] - heights[end]) / (thigh + shin))
-        if best is None or cost < best.cost:
-            best = Fit(upper, lower, end, float(cost))
-    return best
+    if len(chain.points) < 3:
+        return None
+    upper, lower, end = _triples(len(chain.points))
+    heights = (chain.points - chain.points[0]) @ up
+    lowest = heights.min()
+    height = heights[upper] - lowest
+    thigh, shin = chain.lengths[upper, lower], chain.lengths[lower, end]
+    length = thigh + shin
+    possible = (np.minimum(thigh, shin) > 0.0) & (heights[end] < heights[lower]) & (height > 0.0)
+    possible &= chain.offsets[end] > AWAY_LEG * length
+    possible &= chain.offsets[upper] > 0.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        cost = np.abs(np.log(thigh / shin))
+        cost += 2.0 * np.maximum(0.0, (heights[end] - lowest) / height - ANKLE)
+        cost += np.maximum(0.0, STRETCHED - (heights[upper] - heights[end]) / length)
+    cost += chain.skipped[upper, lower] + chain.skipped[lower, end]
+    cost += 0.05 * upper + 0.6 * (chain.lengths[0, upper] > BEFORE_THIGH * thigh)
+    cost += 0.3 * (chain.offsets[upper] < MIDDLE_LEG * length)
+    cost += 0.4 * (1.0 - chain.turns[lower, end]) + NO_BONE * (end == chain.num_bones)
+    return chain.best(np.where(possible, cost, NEVER), (upper, lower, end))
 
 
 def fit_arm(chain: Chain) -> Fit | None:
     """Upper arm, forearm and hand: two like lengths after a short collar, before the fingers."""
-    best = None
+    if len(chain.points) < 3:
+        return None
+    upper, lower, end = _triples(len(chain.points))
+    arm, forearm = chain.lengths[upper, lower], chain.lengths[lower, end]
+    length = arm + forearm
+    possible = (np.minimum(arm, forearm) > 0.0) & (chain.offsets[end] > AWAY_ARM * length)
+    possible &= chain.offsets[upper] > 0.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        cost = np.abs(np.log(arm / (FOREARM * forearm)))
+    cost += chain.skipped[upper, lower] + chain.skipped[lower, end]
+    cost += 0.05 * np.maximum(0, upper - 1)
+    cost += 0.5 * ((upper > 0) & (chain.lengths[0, upper] > COLLAR * arm))
+    cost += 0.4 * (chain.offsets[upper] < MIDDLE_ARM * length)
+    cost += NO_BONE * (end == chain.num_bones) - 0.08 * chain.turns[upper, lower]
     hand = _where_fingers_begin(chain)
-    for upper, lower, end in combinations(range(len(chain.points)), 3):
-        arm, forearm = chain.length(upper, lower), chain.length(lower, end)
-        if min(arm, forearm) <= 0.0 or chain.offsets[end] < 0.15 * (arm + forearm):
-            continue
-        cost = abs(np.log(arm / (1.05 * forearm)))
-        cost += chain.skipped(upper, lower) + chain.skipped(lower, end)
-        cost += _before_arm(chain, upper, arm, arm + forearm)
-        cost += NO_BONE * (end == chain.num_bones)
-        if hand is not None:
-            cost += 0.7 * (end > hand) + 0.35 * (end < hand and chain.length(end, hand) > 0.0)
-        else:
-            cost += 0.1 * max(0, chain.num_bones - 2 - end)
-        cost -= 0.08 * _turn(chain, upper, lower)
-        if best is None or cost < best.cost:
-            best = Fit(upper, lower, end, float(cost))
-    return best
-
-
-def _before_leg(chain: Chain, upper: int, lower: int) -> float:
-    """What lies between the hips and the thigh must be short, and the thigh on its own side."""
-    length = chain.length(upper, lower)
-    cost = 0.05 * upper
-    if upper and chain.length(0, upper) > 0.5 * length:
-        cost += 0.6
-    if chain.offsets[upper] < MIDDLE * 2.0 * length:
-        cost += 0.3
-    return cost
-
-
-def _before_arm(chain: Chain, upper: int, arm: float, length: float) -> float:
-    """What lies between the chest and the upper arm is a collar."""
-    cost = 0.05 * max(0, upper - 1)
-    if upper and chain.length(0, upper) > COLLAR * arm:
-        cost += 0.5
-    if chain.offsets[upper] < MIDDLE_ARM * length:
-        cost += 0.4
-    return cost
-
-
-def _turn(chain: Chain, start: int, joint: int) -> float:
-    """Sine of the angle by which the chain turns at a joint, 0 to 1; 0.5 if nothing follows."""
-    if joint + 1 >= len(chain.points):
-        return 0.5
-    before = chain.points[joint] - chain.points[start]
-    after = chain.points[joint + 1] - chain.points[joint]
-    size = float(np.linalg.norm(before) * np.linalg.norm(after))
-    return float(np.linalg.norm(np.cross(before, after))) / size if size else 0.5
+    if hand is None:
+        cost += 0.1 * np.maximum(0, chain.num_bones - 2 - end)
+    else:
+        cost += 0.7 * (end > hand) + 0.35 * ((end < hand) & (chain.lengths[end, hand] > 0.0))
+    return chain.best(np.where(possible, cost, NEVER), (upper, lower, end))
 
 
 def _where_fingers_begin(chain: Chain) -> int | None:

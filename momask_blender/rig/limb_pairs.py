@@ -55,11 +55,11 @@ class Skeleton:
     def __init__(self, rest: RestBones, without: Set[int] = frozenset()) -> None:
         self.rest = rest
         self.heads = rest.heads.astype(float)
-        self.bones = [bone for bone in range(len(rest.names)) if bone not in without]
+        self.bones = _bones_that_count(rest, without)
         self.children: dict[int, list[int]] = {bone: [] for bone in (-1, *self.bones)}
         for bone in self.bones:
             parent = rest.parents[bone]
-            self.children[-1 if parent in without else parent].append(bone)
+            self.children[parent if parent in self.children else -1].append(bone)
         self.steps = np.zeros(len(rest.names))  # metres from the parent's head
         for parent, children in self.children.items():
             if parent >= 0 and children:
@@ -81,23 +81,15 @@ class Skeleton:
             for name, deforms in zip(self.rest.names, self.rest.deforms, strict=True)
         )
 
-    def is_on_twist(self, bone: int, following: int) -> bool:
-        """Whether a child of a bone only shares its twist: a leaf on the way to the next joint."""
-        start = self.heads[self.rest.parents[bone]]
-        return self.depth[bone] == 1 and is_between(
-            self.heads[bone], start, self.heads[following], 0.1
-        )
 
-
-def is_between(point: Array, start: Array, end: Array, slack: float) -> bool:
-    """Whether a point lies on the way from start to end, within a share of its length."""
-    along = end - start
-    squared = float(along @ along)
-    if squared == 0.0:
-        return bool(np.allclose(point, start))
-    share = float((point - start) @ along) / squared
-    off = point - start - share * along
-    return -slack <= share <= 1.0 + slack and float(off @ off) <= slack**2 * squared
+def _bones_that_count(rest: RestBones, without: Set[int]) -> list[int]:
+    """Those that carry a bone which a mesh follows, or all where meshes follow none."""
+    left = [bone for bone in range(len(rest.names)) if bone not in without]
+    carries = np.array(rest.deforms, bool)
+    for bone in reversed(left):
+        if carries[bone] and rest.parents[bone] >= 0:
+            carries[rest.parents[bone]] = True
+    return [bone for bone in left if carries[bone]] or left
 
 
 def find_limbs(skeleton: Skeleton) -> tuple[list[Limb], list[Limb]]:

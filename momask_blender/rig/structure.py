@@ -207,7 +207,7 @@ def _joint_map(skeleton: Skeleton, body: _Body) -> JointMap:
             if "foot" in bones and (toe := _toe(skeleton, bones["foot"], forward, frame)) >= 0:
                 bones["toe"] = toe
             found |= {f"{side}_{part}": (bone, sided) for part, bone in bones.items()}
-    trunk = find_upper_body(skeleton, body.legs, body.arms, frame)
+    trunk = find_upper_body(skeleton, body.legs, body.arms, frame, _has_ends(skeleton, found))
     found |= {role: (bone, TRUNK) for role, bone in trunk.items()}
     bones = {role: rest.names[bone] for role, (bone, _) in found.items()}
     return JointMap(bones, {role: sure for role, (_, sure) in found.items()}, SOURCE)
@@ -221,3 +221,14 @@ def _toe(skeleton: Skeleton, foot: int, forward: Array, frame: Frame) -> int:
         if step @ forward > 0.5 * np.linalg.norm(step) and skeleton.steps[bone] > 0.0:
             ahead.append(bone)
     return min(ahead, key=lambda bone: abs(frame.aside(skeleton.heads[bone])), default=-1)
+
+
+def _has_ends(skeleton: Skeleton, found: dict[str, tuple[int, float]]) -> bool:
+    """Whether the last bones of chains only mark where the chains end: a lone toe has one."""
+    for side in "lr":
+        if f"{side}_toe" in found:
+            toe, foot = found[f"{side}_toe"][0], found[f"{side}_foot"][0]
+            children = skeleton.children[toe]
+            is_lone = sum(skeleton.depth[bone] > 1 for bone in skeleton.children[foot]) == 1
+            return is_lone and len(children) == 1 and skeleton.depth[children[0]] == 1
+    return False

@@ -48,8 +48,10 @@ class Frame:
         return abs(self.aside(point)) < IN_MIDDLE
 
 
-def find_upper_body(skeleton: Skeleton, legs: Limb, arms: Limb, frame: Frame) -> dict[str, int]:
-    """Role -> bone."""
+def find_upper_body(
+    skeleton: Skeleton, legs: Limb, arms: Limb, frame: Frame, has_ends: bool
+) -> dict[str, int]:
+    """Role -> bone. `has_ends`: the last bone of a chain only marks its end."""
     spine = _spine(skeleton, legs, arms, frame)
     if not spine:
         return {}
@@ -57,15 +59,14 @@ def find_upper_body(skeleton: Skeleton, legs: Limb, arms: Limb, frame: Frame) ->
     above = _chain_up(skeleton, spine[-1] if spine else hips, arms.bones | legs.bones, frame)
     while len(above) > 1 and frame.height(skeleton.heads[above[0]]) < -BELOW_SHOULDERS:
         spine, above = [*spine, above[0]], above[1:]
-    head = _head(skeleton, above, frame)
+    head = _head(skeleton, above, frame, has_ends)
     found = {"hips": hips}
     if head >= 0:
         found["head"] = above[head]
     if head > 0:
         found["neck"] = above[0]
-    elif len(spine) > 1 and head == 0:
-        if frame.height(skeleton.heads[spine[-1]]) > -ON_SHOULDERS:
-            found["neck"] = spine.pop()  # 3ds Max's Biped hangs its arms on the neck
+    elif len(spine) > 1 and frame.height(skeleton.heads[spine[-1]]) > -ON_SHOULDERS:
+        found["neck"] = spine.pop()  # 3ds Max's Biped hangs its arms on the neck
     return found | spine_roles(spine)
 
 
@@ -120,25 +121,29 @@ def _top(skeleton: Skeleton, bone: int, frame: Frame) -> float:
     return float(np.max(frame.height(heads)))
 
 
-def _head(skeleton: Skeleton, chain: Sequence[int], frame: Frame) -> int:
+def _head(skeleton: Skeleton, chain: Sequence[int], frame: Frame, has_ends: bool) -> int:
     """Position of the head in the chain above the chest, -1 for none.
 
     Face and hair hang from the head; else it is the last bone, or the one before an end bone.
     """
     heads = skeleton.heads[list(chain)]
-    for at, bone in enumerate(chain):
-        carried = skeleton.heads[skeleton.children[bone]]
-        if np.sum(frame.height(carried) > frame.height(heads[at]) - SAME_PLACE) > 1:
-            while at and np.linalg.norm(heads[at] - heads[at - 1]) < SAME_PLACE * frame.trunk:
-                at -= 1
-            return at
+    branches = (at for at, bone in enumerate(chain) if _branches(skeleton, bone, frame))
+    at = next(branches, -1)
+    if at >= 0:
+        apart = np.linalg.norm(heads[: at + 1] - heads[at], axis=1) > SAME_PLACE * frame.trunk
+        return int(np.flatnonzero(apart)[-1]) + 1 if apart.any() else 0
     last = len(chain) - 1
-    if last < 1:
-        return last
+    if last < 1 or has_ends:
+        return max(last - 1, min(last, 0))
     steps = np.linalg.norm(np.diff(heads, axis=0), axis=1)
     if last == 1:
         return 0 if steps[0] > LONGEST_NECK * frame.trunk else 1
     return last - 1 if steps[-1] > HEAD_BONE * steps[:-1].mean() else last
+
+
+def _branches(skeleton: Skeleton, bone: int, frame: Frame) -> bool:
+    carried = frame.height(skeleton.heads[skeleton.children[bone]])
+    return bool(np.sum(carried > frame.height(skeleton.heads[bone]) - SAME_PLACE) > 1)
 
 
 def facing(
