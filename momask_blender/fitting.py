@@ -36,11 +36,12 @@ class Rig:
     """All that has to be known of an armature to key motions on it."""
 
     target: Target
+    plain: Target  # the bones that the mesh follows; on plain skeletons those that are keyed
     fit: Fit
     start: Standing
     controls: Controls | None = None
     ik_feet: IkFeet | None = None
-    between: tuple[str, ...] = ()  # undriven bones between driven ones
+    between: tuple[str, ...] = ()  # undriven bones that move driven ones
     fingers: dict[str, NDArray] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -70,11 +71,15 @@ def read_rig(
     at_cursor = fit.start == "CURSOR" and cursor is not None
     return Rig(
         target=target,
+        plain=plain,
         fit=fit,
         start=_under(cursor, armature, plain) if at_cursor else _as_it_stands(armature, plain),
         controls=controls,
         ik_feet=ik_feet,
-        between=tuple(bone.name for bone in bones_between(armature, target)),
+        between=(
+            *(bone.name for bone in bones_between(armature, target)),
+            *(controls.leaders if controls else ()),
+        ),
         fingers=relaxed_fingers(rest, plain) if fit.relaxed_hands else {},
         warnings=(
             *notes,
