@@ -28,6 +28,7 @@ LIMBS = tuple(
     )
 )
 CONTACT_SPEED, CONTACT_HEIGHT = 0.25, 0.05  # m/s and metres above the 2nd percentile
+CONTACT_SECONDS = 0.15
 ASKEW = 5.0  # degrees
 
 
@@ -38,6 +39,7 @@ class Shown:
     heads: Heads
     axes: dict[str, Array]  # role -> (T, 4)
     rest: dict[str, Array]  # role -> (3,) where the head rests
+    rest_axes: dict[str, Array]  # role -> (4,)
     fps: float
 
 
@@ -56,11 +58,16 @@ def watch(
     bpy.data.scenes.remove(scene)
     sizes = np.linalg.norm(shown[..., :3, :3], axis=-2, keepdims=True)
     axes = rotation.from_matrix(shown[..., :3, :3] / sizes)
-    rest = [armature.matrix_world @ armature.data.bones[name].head_local for name in bones.values()]
+    at_rest = [armature.data.bones[name].matrix_local for name in bones.values()]
+    rest = np.array([armature.matrix_world @ matrix for matrix in at_rest])
+    rest_axes = rotation.from_matrix(
+        rest[:, :3, :3] / np.linalg.norm(rest[:, :3, :3], axis=-2, keepdims=True)
+    )
     return Shown(
         heads={role: shown[:, column, :3, 3] for column, role in enumerate(bones)},
         axes={role: axes[:, column] for column, role in enumerate(bones)},
-        rest={role: np.array(place) for role, place in zip(bones, rest, strict=True)},
+        rest=dict(zip(bones, rest[:, :3, 3], strict=True)),
+        rest_axes=dict(zip(bones, rest_axes, strict=True)),
         fps=fps,
     )
 
@@ -96,7 +103,7 @@ def limb_error(shown: Shown, joints: Array) -> Array:
 def leg_error(shown: Shown, joints: Array) -> Array:
     """As `limb_error`, of the legs alone."""
     legs = {role: heads for role, heads in shown.heads.items() if role[2:] in LEG}
-    return limb_error(Shown(legs, {}, {}, shown.fps), joints)
+    return limb_error(Shown(legs, {}, {}, {}, shown.fps), joints)
 
 
 LEG = ("thigh", "shin", "foot")
@@ -137,35 +144,51 @@ def _degrees_between(a: Array, b: Array) -> Array:
 
 
 def contacts(toes: Array, fps: float) -> Array:
-    """(T, 2) whether a toe (T, 2, 3) stands: it is slow and low."""
+    """(T, 2) whether a toe (T, 2, 3) stands: it is slow and low, and stays so for a while."""
     step = np.linalg.norm(np.diff(toes, axis=0), axis=-1) * fps
     speed = np.maximum(np.vstack([step[:1], step]), np.vstack([step, step[-1:]]))
     height = toes[..., 2] - np.percentile(toes[..., 2], 2)
-    return (speed < CONTACT_SPEED) & (height < CONTACT_HEIGHT)
+    stands = (speed < CONTACT_SPEED) & (height < CONTACT_HEIGHT)
+    for side in stands.T:
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], side, [False]])))
+        for begin, end in edges.reshape(-1, 2):
+            side[begin:end] &= end - begin >= CONTACT_SECONDS * fps
+    return stands
 
 
-def standing_toes(shown: Shown, joints: Array) -> tuple[Array, Array, Array, float]:
-    """Toes as shown (T, 2, 3) and whether they stand in the motion (T, 2), their heights at rest
-    (2,), and the size of the rig next to ours."""
-    roles = [f"{side}_{'toe' if f'{side}_toe' in shown.heads else 'foot'}" for side in "lr"]
-    toes = np.stack([shown.heads[role] for role in roles], axis=1)
+def standing_toes(shown: Shown, joints: Array) -> tuple[Array, Array, Array]:
+    """Balls of the feet as shown (T, 2, 3), whether they stand in the motion (T, 2), and their
+    heights at rest (2,)."""
+    balls = [_ball(shown, side) for side in "lr"]
     source = np.stack([joints[:, JOINT_OF[f"{side}_toe"]] for side in "lr"], axis=1)
-    rest = np.array([shown.rest[role][2] for role in roles])
-    return toes, contacts(source, shown.fps), rest, size_of(shown)
+    stands = contacts(source, shown.fps)
+    return np.stack([ball for ball, _ in balls], axis=1), stands, np.array([z for _, z in balls])
+
+
+def _ball(shown: Shown, side: str) -> tuple[Array, float]:
+    """(T, 3) and its height at rest. Without a toe it is the point of the foot where ours is."""
+    foot, toe = f"{side}_foot", f"{side}_toe"
+    if toe in shown.heads:
+        return shown.heads[toe], float(shown.rest[toe][2])
+    front = rotation.normalized(np.cross(_across(shown.rest) * (1.0, 1.0, 0.0), UP))
+    ours = REST[JOINT_OF[toe]] - REST[JOINT_OF[foot]]
+    sole = size_of(shown) * (-ours[1] * front + ours[2] * UP)
+    turn = rotation.multiply(shown.axes[foot], rotation.inverse(shown.rest_axes[foot]))
+    return shown.heads[foot] + rotation.rotate(turn, sole), float((shown.rest[foot] + sole)[2])
 
 
 def skate(shown: Shown, joints: Array) -> float:
     """cm/s, mean speed over the floor of standing toes, as large as we are."""
-    toes, stands, _, size = standing_toes(shown, joints)
-    speed = np.linalg.norm(np.diff(toes[..., :2], axis=0), axis=-1) * shown.fps / size
+    toes, stands, _ = standing_toes(shown, joints)
+    speed = np.linalg.norm(np.diff(toes[..., :2], axis=0), axis=-1) * shown.fps / size_of(shown)
     both = stands[1:] & stands[:-1]
     return 100.0 * float(speed[both].mean()) if both.any() else 0.0
 
 
 def toe_heights(shown: Shown, joints: Array) -> tuple[float, float]:
     """mm, lowest and median height over the floor of standing toes, as large as we are."""
-    toes, stands, rest, size = standing_toes(shown, joints)
-    height = 1000.0 * (toes[..., 2] - rest) / size
+    toes, stands, rest = standing_toes(shown, joints)
+    height = 1000.0 * (toes[..., 2] - rest) / size_of(shown)
     if not stands.any():
         return 0.0, 0.0
     return float(height.min()), float(np.median(height[stands]))
@@ -296,5 +319,3 @@ def shortfalls(measures: Measures, num_spine: int) -> list[str]:
         for name, (low, high) in limits(num_spine).items()
         if not low <= getattr(measures, name) <= high
     ]
-
-

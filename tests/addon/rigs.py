@@ -257,7 +257,9 @@ def _fingers(
     across = np.cross(along, (0.0, 0.0, 1.0))
     across = rotation.normalized(across * -np.sign(across[1]))  # towards the front: the thumb
     for number, finger in enumerate(FINGERS):
-        place = hand + (0.03 if finger == "thumb" else 0.09) * along + (0.03 - 0.02 * number) * across
+        place = (
+            hand + (0.03 if finger == "thumb" else 0.09) * along + (0.03 - 0.02 * number) * across
+        )
         above = name(f"{side}_hand")
         for joint in range(1, 4):
             tail = place + 0.03 * along
@@ -279,9 +281,7 @@ def _placed(bones: dict[str, _Bone], how: Build) -> dict[str, _Bone]:
     }
 
 
-def _add_bones(
-    bpy: Any, armature: Any, bones: dict[str, _Bone], to_rig: Array, how: Build
-) -> None:
+def _add_bones(bpy: Any, armature: Any, bones: dict[str, _Bone], to_rig: Array, how: Build) -> None:
     rng = np.random.default_rng(7)
     with edit_bones(bpy, armature) as edited:
         for name, bone in bones.items():
@@ -371,7 +371,11 @@ def driven_hand(armature: Any) -> None:
     """A driver turns the left hand by where the head is."""
     armature.pose.bones["hand.L"].rotation_mode = "XYZ"
     drive(
-        armature.pose.bones["hand.L"], "rotation_euler", armature, 'pose.bones["head"].location[0]', 1
+        armature.pose.bones["hand.L"],
+        "rotation_euler",
+        armature,
+        'pose.bones["head"].location[0]',
+        1,
     )
 
 
