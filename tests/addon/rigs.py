@@ -3,6 +3,7 @@
 Each says what is right: the bone of every role, and which way the body faces.
 """
 
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -43,7 +44,7 @@ class Right:
 @dataclass(frozen=True, kw_only=True)
 class Build:
     """A rig to be built. Whatever its object's scale and turn are, it stands upright in the world,
-    as tall as our own character; `yaw_degrees` turns it away from -Y."""
+    `size` times as tall as our own character; `yaw_degrees` turns it away from -Y."""
 
     spine: int = 3
     necks: int = 1
@@ -55,6 +56,9 @@ class Build:
     object_scale: float = 1.0
     object_turn_degrees: tuple[float, float, float] = (0.0, 0.0, 0.0)
     yaw_degrees: float = 0.0
+    size: float = 1.0  # in the world, next to ours
+    legs: float = 1.0  # lengths next to those of our proportions
+    feet: float = 1.0
     names: str = "plain"  # one of NAMES
     root_bone: bool = False
     twist: str = ""  # "in line" or "beside"
@@ -173,6 +177,7 @@ def _role_heads(how: Build) -> dict[str, Array]:
     """Joints of the roles that the rig has, and of more bones of spine and neck."""
     joints = to_blender(REST_JOINTS)
     heads = {role: joints[JOINT_OF[role]] for role in ROLES if not role.startswith("spine")}
+    _lengthen_legs(heads, how)
     low, high = joints[INDEX["spine1"]], joints[INDEX["spine3"]]
     for number in range(how.spine):
         share = number / (how.spine - 1) if how.spine > 1 else 0.5
@@ -189,6 +194,15 @@ def _role_heads(how: Build) -> dict[str, Array]:
         if not how.toes:
             del heads[f"{side}_toe"]
     return heads
+
+
+def _lengthen_legs(heads: dict[str, Array], how: Build) -> None:
+    """Trunk and hips stay, so the floor is elsewhere."""
+    for side in SIDES:
+        chain = [f"{side}_{part}" for part in LEG]
+        ways = [heads[low] - heads[high] for high, low in itertools.pairwise(chain)]
+        for role, above, way in zip(chain[1:], chain[:-1], ways, strict=True):
+            heads[role] = heads[above] + way * (how.feet if role.endswith("toe") else how.legs)
 
 
 def _lower_arm(heads: dict[str, Array], side: str, sign: float, arms: str) -> None:
@@ -269,14 +283,15 @@ def _fingers(
 
 
 def _placed(bones: dict[str, _Bone], how: Build) -> dict[str, _Bone]:
+    """Standing on the floor, as large and turned as asked for."""
     turn = _yaw(how)
+    floor = np.array([0.0, 0.0, min(bone.head[2] for bone in bones.values())])
+
+    def place(point: Array) -> Array:
+        return how.size * rotation.rotate(turn, point - floor)
+
     return {
-        name: _Bone(
-            bone.parent,
-            rotation.rotate(turn, bone.head),
-            rotation.rotate(turn, bone.tail),
-            bone.deforms,
-        )
+        name: _Bone(bone.parent, place(bone.head), place(bone.tail), bone.deforms)
         for name, bone in bones.items()
     }
 
@@ -398,6 +413,10 @@ TORTURES: dict[str, Build] = {
     "facing +X": Build(yaw_degrees=90.0),
     "facing +Y": Build(yaw_degrees=180.0),
     "facing askew": Build(yaw_degrees=-33.0),
+    "a child": Build(size=0.55, legs=0.8),
+    "a giant": Build(size=30.0),
+    "long legs, small feet": Build(legs=1.2, feet=0.8),
+    "short legs, large feet": Build(legs=0.75, feet=1.2),
     "spine of 1": Build(spine=1),
     "spine of 2": Build(spine=2),
     "spine of 4": Build(spine=4),
