@@ -25,7 +25,11 @@ AWAY_LEG, AWAY_ARM = 0.02, 0.15  # of a limb: so far from it its joints are
 ANKLE = 0.2  # of a leg's height: the highest that a foot begins without a doubt
 STRETCHED = 0.8  # of a leg's length: how high it stands at least
 BEFORE_THIGH, COLLAR = 0.5, 0.75  # of the upper bone: the longest that may lie before it
+COLLAR_START = 0.25  # of an arm: how far from the mid-plane a collar begins at most
+HAND = 0.2  # of an arm: a hand without its fingers is not longer
+UNLIKE_TWISTS = 0.08  # for each twist bone that one half of a limb has more than the other
 FOREARM = 1.05  # upper arm to forearm
+USUAL = 0.25  # logarithm of the ratio of upper to lower bone: bodies differ as much
 NEVER = np.inf
 
 
@@ -106,6 +110,12 @@ def _triples(count: int) -> tuple[Indices, ...]:
     return tuple(np.array(list(combinations(range(count), 3))).T)
 
 
+def _unlike(length: Array, other: Array) -> Array:
+    """Logarithm of the ratio of two lengths; half as much where many bodies differ so."""
+    apart = np.abs(np.log(length / other))
+    return apart - 0.5 * np.minimum(apart, USUAL)
+
+
 def fit_leg(chain: Chain, up: Array) -> Fit | None:
     """Thigh, shin and foot: two like lengths that lead down to where the foot turns forward."""
     if len(chain.points) < 3:
@@ -120,11 +130,12 @@ def fit_leg(chain: Chain, up: Array) -> Fit | None:
     possible &= chain.offsets[end] > AWAY_LEG * length
     possible &= chain.offsets[upper] > 0.0
     with np.errstate(divide="ignore", invalid="ignore"):
-        cost = np.abs(np.log(thigh / shin))
+        cost = _unlike(thigh, shin)
         cost += 2.0 * np.maximum(0.0, (heights[end] - lowest) / height - ANKLE)
         cost += np.maximum(0.0, STRETCHED - (heights[upper] - heights[end]) / length)
     cost += chain.skipped[upper, lower] + chain.skipped[lower, end]
-    cost += 0.05 * upper + 0.6 * (chain.lengths[0, upper] > BEFORE_THIGH * thigh)
+    cost += UNLIKE_TWISTS * np.abs((lower - upper) - (end - lower))
+    cost += 0.12 * upper + 0.6 * (chain.lengths[0, upper] > BEFORE_THIGH * thigh)
     cost += 0.3 * (chain.offsets[upper] < MIDDLE_LEG * length)
     cost += 0.4 * (1.0 - chain.turns[lower, end]) + NO_BONE * (end == chain.num_bones)
     return chain.best(np.where(possible, cost, NEVER), (upper, lower, end))
@@ -140,17 +151,20 @@ def fit_arm(chain: Chain) -> Fit | None:
     possible = (np.minimum(arm, forearm) > 0.0) & (chain.offsets[end] > AWAY_ARM * length)
     possible &= chain.offsets[upper] > 0.0
     with np.errstate(divide="ignore", invalid="ignore"):
-        cost = np.abs(np.log(arm / (FOREARM * forearm)))
+        cost = _unlike(arm, FOREARM * forearm)
+        cost += np.maximum(0.0, chain.lengths[0, upper] / arm - COLLAR)
     cost += chain.skipped[upper, lower] + chain.skipped[lower, end]
-    cost += 0.05 * np.maximum(0, upper - 1)
-    cost += 0.5 * ((upper > 0) & (chain.lengths[0, upper] > COLLAR * arm))
+    cost += UNLIKE_TWISTS * np.abs((lower - upper) - (end - lower))
+    cost += 0.15 * np.maximum(0, upper - 1)
+    cost += 0.5 * ((upper > 0) & (chain.offsets[0] > COLLAR_START * length))
     cost += 0.4 * (chain.offsets[upper] < MIDDLE_ARM * length)
     cost += NO_BONE * (end == chain.num_bones) - 0.08 * chain.turns[upper, lower]
     hand = _where_fingers_begin(chain)
     if hand is None:
-        cost += 0.1 * np.maximum(0, chain.num_bones - 2 - end)
+        left = np.append(np.cumsum(np.diagonal(chain.lengths, 1)[::-1])[::-1], 0.0)
+        cost += np.maximum(0.0, left[end] / length - HAND)
     else:
-        cost += 0.7 * (end > hand) + 0.35 * ((end < hand) & (chain.lengths[end, hand] > 0.0))
+        cost += 0.7 * (end > hand) + 0.5 * ((end < hand) & (chain.lengths[end, hand] > 0.0))
     return chain.best(np.where(possible, cost, NEVER), (upper, lower, end))
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
+from math import dist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ SLACK = 0.03  # of the chain's length: differences this small are none
 CROOKED = 0.3  # of the sides' distance: how far from a mirror image they may be
 APART = 0.06  # of the chain's length: closer together the two are on one side
 FINGER = 2  # bones: shorter chains of a hand may be anything
+ALIKE, ASIDE = 0.97, 0.06  # one mid-plane: cosine of normals, distance in lengths of both
 MOST = 24  # longest pairs, and as many single chains, that are looked at
 HELPERS = {"ik", "pole", "target", "twist", "roll", "mch", "vis", "mechanism", "helper", "ctrl"}
 HELPERS |= {"control", "end", "nub", "leaf", "tip", "corrective"}
@@ -60,17 +62,21 @@ class Skeleton:
         for bone in self.bones:
             parent = rest.parents[bone]
             self.children[parent if parent in self.children else -1].append(bone)
-        self.steps = np.zeros(len(rest.names))  # metres from the parent's head
+        self.steps = [0.0] * len(rest.names)  # metres from the parent's head
         for parent, children in self.children.items():
-            if parent >= 0 and children:
-                offsets = self.heads[children] - self.heads[parent]
-                self.steps[children] = np.linalg.norm(offsets, axis=1)
-        self.reach = np.zeros(len(rest.names))  # metres along the bones to the farthest head
-        self.depth = np.ones(len(rest.names), int)  # bones in the longest chain from here
+            for child in children if parent >= 0 else ():
+                self.steps[child] = dist(self.places[child], self.places[parent])
+        self.reach = [0.0] * len(rest.names)  # metres along the bones to the farthest head
+        self.depth = [1] * len(rest.names)  # bones in the longest chain from here
         for bone in reversed(self.bones):
             for child in self.children[bone]:
                 self.reach[bone] = max(self.reach[bone], self.steps[child] + self.reach[child])
                 self.depth[bone] = max(self.depth[bone], 1 + self.depth[child])
+
+    @cached_property
+    def places(self) -> list[tuple[float, ...]]:
+        """The heads, where single ones are asked for."""
+        return [tuple(head) for head in self.heads.tolist()]
 
     @cached_property
     def is_helper(self) -> tuple[bool, ...]:
@@ -108,17 +114,32 @@ def find_limbs(skeleton: Skeleton) -> tuple[list[Limb], list[Limb]]:
         paired = frozenset().union(*(limb.bones for limb in found))
         if above >= 0 and len(children) > 1:
             singles += [_single(skeleton, above, bone) for bone in long if bone not in paired]
-    return _longest(pairs), _longest(singles)
+    singles.sort(key=lambda limb: -limb.length)
+    return _best_supported(pairs)[:MOST], singles[:MOST]
 
 
-def _longest(limbs: list[Limb]) -> list[Limb]:
-    return sorted(limbs, key=lambda limb: -limb.length)[:MOST]
+def _best_supported(pairs: list[Limb]) -> list[Limb]:
+    """Long pairs first that other bones carry pairs for with the same mid-plane: not any two
+    chains of a skirt."""
+    if not pairs:
+        return []
+    lengths = np.array([limb.length for limb in pairs])
+    carriers = np.array([limb.above for limb in pairs])
+    normals = np.array([limb.normal for limb in pairs])
+    middles = np.array([limb.middle for limb in pairs])
+    apart = np.abs(np.einsum("pc,pqc->pq", normals, middles[:, None] - middles[None]))
+    agree = (np.abs(normals @ normals.T) > ALIKE) & (apart < ASIDE * (lengths + lengths[:, None]))
+    worth = lengths.copy()
+    for carrier in set(carriers.tolist()):
+        others = np.where(agree & (carriers == carrier), lengths, 0.0).max(axis=1)
+        worth += np.where(carriers == carrier, 0.0, others)
+    return [pairs[at] for at in np.argsort(-worth)]
 
 
 def _pairs(skeleton: Skeleton, above: int, bones: list[int]) -> Iterator[Limb]:
     for first, second in combinations(bones, 2):
-        steps = skeleton.steps[[first, second]]
-        if abs(steps[0] - steps[1]) > UNLIKE * steps.max() + SLACK * skeleton.reach[first]:
+        step, other = skeleton.steps[first], skeleton.steps[second]
+        if abs(step - other) > UNLIKE * max(step, other) + SLACK * skeleton.reach[first]:
             continue
         limb = _mirrored(skeleton, above, first, second)
         if limb is not None:
@@ -152,7 +173,9 @@ def _mirrored(skeleton: Skeleton, above: int, first: int, second: int) -> Limb |
 def _match(skeleton: Skeleton, above: int, first: int, second: int) -> dict:
     """(bone, its partner) -> the pair that carries it, from the innermost outwards."""
     matches: dict[tuple[int, int], tuple[int, int] | None] = {(first, second): None}
-    centre = skeleton.heads[above] if above >= 0 else skeleton.heads[[first, second]].mean(axis=0)
+    heads = skeleton.places
+    ends = above if above >= 0 else first, above if above >= 0 else second
+    centre = tuple((a + b) / 2.0 for a, b in zip(heads[ends[0]], heads[ends[1]], strict=True))
     slack = SLACK * min(skeleton.reach[first], skeleton.reach[second])
     queue = [(first, second)]
     for pair in queue:
@@ -162,8 +185,8 @@ def _match(skeleton: Skeleton, above: int, first: int, second: int) -> dict:
                 step, step_other = skeleton.steps[one], skeleton.steps[other]
                 if abs(step - step_other) > UNLIKE * max(step, step_other) + slack:
                     continue
-                far = np.linalg.norm(skeleton.heads[[one, other]] - centre, axis=1)
-                unlike = abs(step - step_other) + abs(far[0] - far[1])
+                far, far_other = dist(heads[one], centre), dist(heads[other], centre)
+                unlike = abs(step - step_other) + abs(far - far_other)
                 unlike += abs(skeleton.reach[one] - skeleton.reach[other])
                 unlike += slack * abs(skeleton.depth[one] - skeleton.depth[other])
                 options.append((unlike, one, other))

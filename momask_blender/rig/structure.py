@@ -4,9 +4,10 @@ For names in any language, or meaningless ones: two mirrored legs that lead away
 arms, a spine between them and a head beyond.
 """
 
-from collections.abc import Iterator, Set
-from dataclasses import dataclass, replace
-from itertools import product
+from collections.abc import Set
+from dataclasses import dataclass
+from itertools import chain, product
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from .limb_fit import Chain, Fit, fit_arm, fit_leg
 from .limb_pairs import Limb, Skeleton, find_limbs
 from .rest_bones import RestBones
 from .role_map import JointMap
-from .upper_body import Frame, facing, find_upper_body
+from .upper_body import Frame, facing, find_upper_body, front, leg_signs
 
 Array = NDArray[np.floating]
 
@@ -26,6 +27,7 @@ WORST = 2.0  # cost beyond which bones only happen to lie like a body
 AGAINST = -0.6  # cosine between trunk and legs: a body on all fours has about 0
 LOW = 0.15  # of a leg: no hand of one that stands hangs closer to its soles
 ARM = 0.68  # of a leg, thigh to ankle: our rest pose's shoulder to wrist
+FINGERS = 0.2  # what they speak for an arm
 MISSING = 0.8  # what a missing arm or leg costs
 
 
@@ -52,38 +54,57 @@ def by_structure(rest: RestBones, without: Set[int] = frozenset()) -> JointMap |
 
 
 def _best_body(skeleton: Skeleton) -> _Body | None:
-    pairs, singles = find_limbs(skeleton)
+    limbs = [*chain.from_iterable(find_limbs(skeleton))]
+    fits = _Fits(skeleton)
+    found = []
+    for legs, arms in product(limbs, limbs):
+        if _may_belong_together(skeleton, legs, arms):
+            leg, arm = fits.leg(legs, arms), fits.arm(arms, legs)
+            if leg is not None and arm is not None:
+                found.append((leg.cost + arm.cost, legs, arms, leg, arm))
+    longest = max((limb.length for limb in limbs), default=0.0)
     best = None
-    combinations = [*product(pairs, pairs), *product(pairs, singles), *product(singles, pairs)]
-    for body in _bodies(skeleton, combinations):
-        if best is None or body.cost < best.cost:
+    for cost, legs, arms, leg, arm in sorted(found, key=itemgetter(0)):
+        if cost - FINGERS > (WORST if best is None else best.cost):
+            break
+        body = _judge(skeleton, (legs, arms), (leg, arm), fits.up(legs, arms), longest)
+        if body is not None and (best is None or body.cost < best.cost):
             best = body
     return best if best is not None and best.cost < WORST else None
 
 
-def _bodies(skeleton: Skeleton, combinations: list) -> Iterator[_Body]:
-    longest = max((legs.length for legs, _ in combinations), default=0.0)
-    legs_of: dict[tuple, tuple[Fit, Array] | None] = {}
-    arms_of: dict[tuple, Fit | None] = {}
-    for legs, arms in combinations:
-        pair = legs if legs.normal is not None else arms
-        if not _may_belong_together(skeleton, legs, arms):
-            continue
-        key = legs, pair
-        if key not in legs_of:
-            legs_of[key] = _fit_legs(skeleton, legs, pair)
-        found = legs_of[key]
-        if found is None:
-            continue
-        key = arms, pair
-        if key not in arms_of:
-            arms_of[key] = fit_arm(_chain(skeleton, arms, pair, 3))
-        arm = arms_of[key]
-        if arm is None or found[0].cost + arm.cost > 2.0 * WORST:
-            continue
-        body = _judge(skeleton, (legs, arms), (found[0], arm), found[1])
-        if body is not None:
-            yield replace(body, cost=body.cost - 0.3 * float(np.log(legs.length / longest)))
+class _Fits:
+    """How well chains fit as legs and arms, each looked at once for each mid-plane."""
+
+    def __init__(self, skeleton: Skeleton) -> None:
+        self.skeleton = skeleton
+        self._known: dict[tuple[str, Limb, Limb], Fit | None] = {}
+
+    def leg(self, limb: Limb, partner: Limb) -> Fit | None:
+        pair = _pair(limb, partner)
+        key = "leg", limb, pair
+        if key not in self._known:
+            up = self.up(limb, partner)
+            self._known[key] = fit_leg(_chain(self.skeleton, limb, pair, 2), up)
+        return self._known[key]
+
+    def arm(self, limb: Limb, partner: Limb) -> Fit | None:
+        pair = _pair(limb, partner)
+        key = "arm", limb, pair
+        if key not in self._known:
+            self._known[key] = fit_arm(_chain(self.skeleton, limb, pair, 3))
+        return self._known[key]
+
+    def up(self, legs: Limb, partner: Limb) -> Array:
+        """Away from the end of the legs, within the mid-plane."""
+        points = legs.points[0]
+        far = np.linalg.norm(points - points[0], axis=1).argmax()
+        return _within(points[0] - points[far], _pair(legs, partner).normal)
+
+
+def _pair(limb: Limb, partner: Limb) -> Limb:
+    """The one that tells where the mid-plane is."""
+    return partner if limb.normal is None else limb
 
 
 def _may_belong_together(skeleton: Skeleton, legs: Limb, arms: Limb) -> bool:
@@ -93,7 +114,7 @@ def _may_belong_together(skeleton: Skeleton, legs: Limb, arms: Limb) -> bool:
     if _hangs_below(skeleton, arms.above, legs) or _hangs_below(skeleton, legs.above, arms):
         return False
     if legs.normal is None or arms.normal is None:
-        return True
+        return legs.normal is not arms.normal
     if abs(legs.normal @ arms.normal) < 0.9:
         return False
     return bool(abs((legs.middle - arms.middle) @ legs.normal) < 0.2 * legs.length)
@@ -108,15 +129,6 @@ def _chain(skeleton: Skeleton, limb: Limb, pair: Limb, shortest: int) -> Chain:
     return Chain.of(limb, tail, pair.normal, pair.middle, shortest)
 
 
-def _fit_legs(skeleton: Skeleton, legs: Limb, pair: Limb) -> tuple[Fit, Array] | None:
-    """How they fit, and where up is: away from the end of the legs, within the mid-plane."""
-    points = legs.points.mean(axis=0) if len(legs.points) == 2 else legs.points[0]
-    far = np.linalg.norm(points - points[0], axis=1).argmax()
-    up = _within(points[0] - points[far], pair.normal)
-    fit = fit_leg(_chain(skeleton, legs, pair, 2), up)
-    return None if fit is None else (fit, up)
-
-
 def _within(vector: Array, normal: Array) -> Array:
     """A unit vector of the mid-plane."""
     flat = vector - (vector @ normal) * normal
@@ -125,11 +137,15 @@ def _within(vector: Array, normal: Array) -> Array:
 
 
 def _judge(
-    skeleton: Skeleton, limbs: tuple[Limb, Limb], fits: tuple[Fit, Fit], up: Array
+    skeleton: Skeleton,
+    limbs: tuple[Limb, Limb],
+    fits: tuple[Fit, Fit],
+    up: Array,
+    longest: float,
 ) -> _Body | None:
     """How much the two look like the legs and arms of one that stands; None: not at all."""
     (legs, arms), (leg, arm) = limbs, fits
-    pair = legs if legs.normal is not None else arms
+    pair = _pair(legs, arms)
     hip, ankle = _joint(skeleton, legs, leg.upper), _joint(skeleton, legs, leg.end)
     shoulder, wrist = _joint(skeleton, arms, arm.upper), _joint(skeleton, arms, arm.end)
     leg_length, arm_length = _length(skeleton, legs, leg), _length(skeleton, arms, arm)
@@ -139,18 +155,34 @@ def _judge(
         return None
     up = _within(_within(trunk, pair.normal) - down, pair.normal)
     frame = Frame(up, pair.normal, hip, shoulder, leg_length)
-    cost = leg.cost + arm.cost + 1.0 + straight
+    cost = leg.cost + arm.cost + 1.0 + straight - 0.3 * float(np.log(legs.length / longest))
     cost += _beyond(frame.trunk / leg_length, 0.35, 1.6)
     ratio = arm_length / leg_length
     cost += 2.0 * _beyond(ratio, 0.4, 1.4) + 0.3 * abs(float(np.log(ratio / ARM)))
     cost += 0.7 * _share_of_helpers(skeleton, limbs, fits)
     cost += MISSING * (legs.normal is None or arms.normal is None)
     lowest = (skeleton.heads[skeleton.bones] @ up).min()
+    cost += _like_wings(skeleton, limbs, fits, frame)
     sole = (legs.points @ up).min()
     cost += 0.3 * min(1.0, float(sole - lowest) / leg_length)
     if not _has_head(skeleton, arms, frame):
         cost += 0.3
     return _Body(legs, arms, leg, arm, frame, float(cost))
+
+
+def _like_wings(
+    skeleton: Skeleton, limbs: tuple[Limb, Limb], fits: tuple[Fit, Fit], frame: Frame
+) -> float:
+    """Arms are neither behind the body nor raised, and end in fingers."""
+    (legs, arms), (leg, arm) = limbs, fits
+    shoulder, elbow, wrist = (_joint(skeleton, arms, at) for at in (arm.upper, arm.lower, arm.end))
+    ahead, is_sure = front(leg_signs(skeleton, legs, leg, frame), frame)
+    middle = (elbow + wrist - 2.0 * shoulder) / 2.0 / frame.leg
+    cost = max(0.0, float(middle @ frame.up) - 0.1)
+    if is_sure:
+        cost += 2.0 * max(0.0, -float(middle @ ahead) - 0.1)
+    has_fingers = arm.end < len(arms.splits) and arms.splits[arm.end] > 1
+    return cost - FINGERS * has_fingers
 
 
 def _joint(skeleton: Skeleton, limb: Limb, at: int) -> Array:
@@ -198,12 +230,12 @@ def _joint_map(skeleton: Skeleton, body: _Body) -> JointMap:
         (body.legs, body.leg, ("thigh", "shin", "foot")),
         (body.arms, body.arm, ("upperarm", "forearm", "hand")),
     ):
-        for chain, points in zip(limb.chains, limb.points, strict=True):
+        for line, points in zip(limb.chains, limb.points, strict=True):
             side = "l" if (points[fit.lower] - frame.hip) @ left > 0.0 else "r"
             places = zip(parts, (fit.upper, fit.lower, fit.end), strict=True)
-            bones = {part: chain[at] for part, at in places if at < len(chain)}
+            bones = {part: line[at] for part, at in places if at < len(line)}
             if parts[0] == "upperarm" and fit.upper:
-                bones["collar"] = chain[0]
+                bones["collar"] = line[0]
             if "foot" in bones and (toe := _toe(skeleton, bones["foot"], forward, frame)) >= 0:
                 bones["toe"] = toe
             found |= {f"{side}_{part}": (bone, sided) for part, bone in bones.items()}

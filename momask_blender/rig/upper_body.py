@@ -14,8 +14,10 @@ Array = NDArray[np.floating]
 
 NEAR_HIPS = 0.45  # of a leg: the bone of the hips begins not farther from the thighs
 IN_MIDDLE = 0.07  # of the trunk: not farther from the mid-plane
-LONGEST_NECK = 0.3  # of the trunk: a longer bone that is followed by one other is the head
+LONGEST_NECK = 0.25  # of the trunk: a longer bone that is followed by one other is the head
 HEAD_BONE = 1.3  # times the bones of the neck: a longer last one is the head, its child its end
+HIGHEST_HEAD = 0.3  # of the trunk above the shoulders: lower is no end of a head
+LEANING = 2.0  # metres forward for each upward: no neck leans more
 SAME_PLACE = 0.02  # of the trunk
 BELOW_SHOULDERS = 0.25  # of the trunk: a bone that begins lower is none of the neck
 ON_SHOULDERS = 0.08  # of the trunk: a bone that begins higher and carries the arms is the neck
@@ -31,6 +33,11 @@ class Frame:
     hip: Array
     shoulder: Array
     leg: float  # metres
+
+    @property
+    def ahead(self) -> Array:
+        """To the front or to the back."""
+        return np.cross(self.normal, self.up)
 
     @property
     def trunk(self) -> float:
@@ -109,7 +116,7 @@ def _goes_up(skeleton: Skeleton, bone: int, child: int, frame: Frame) -> bool:
     step = (head - skeleton.heads[bone]) / frame.trunk
     rise = float(step @ frame.up)
     flat = float(np.linalg.norm(step - rise * frame.up))
-    return frame.is_middle(head) and rise > -SAME_PLACE and flat < max(SAME_PLACE, 1.2 * rise)
+    return frame.is_middle(head) and rise > -SAME_PLACE and flat < max(SAME_PLACE, LEANING * rise)
 
 
 def _top(skeleton: Skeleton, bone: int, frame: Frame) -> float:
@@ -133,12 +140,12 @@ def _head(skeleton: Skeleton, chain: Sequence[int], frame: Frame, has_ends: bool
         apart = np.linalg.norm(heads[: at + 1] - heads[at], axis=1) > SAME_PLACE * frame.trunk
         return int(np.flatnonzero(apart)[-1]) + 1 if apart.any() else 0
     last = len(chain) - 1
-    if last < 1 or has_ends:
-        return max(last - 1, min(last, 0))
-    steps = np.linalg.norm(np.diff(heads, axis=0), axis=1)
-    if last == 1:
-        return 0 if steps[0] > LONGEST_NECK * frame.trunk else 1
-    return last - 1 if steps[-1] > HEAD_BONE * steps[:-1].mean() else last
+    if last < 1:
+        return last
+    steps = np.linalg.norm(np.diff(heads, axis=0), axis=1) / frame.trunk
+    longest = LONGEST_NECK if last == 1 else HEAD_BONE * steps[:-1].mean()
+    is_end = steps[-1] > longest and frame.height(heads[-1]) > HIGHEST_HEAD
+    return last - 1 if is_end or (has_ends and last > 1) else last
 
 
 def _branches(skeleton: Skeleton, bone: int, frame: Frame) -> bool:
@@ -150,19 +157,22 @@ def facing(
     skeleton: Skeleton, legs: Limb, arms: Limb, fits: tuple[Fit, Fit], frame: Frame
 ) -> tuple[Array, bool]:
     """(3,) unit vector to the body's front, and whether the body tells it."""
-    ahead = np.cross(frame.normal, frame.up)
-    signs = [*_leg_signs(skeleton, legs, fits[0], ahead, frame)]
-    signs += _arm_signs(skeleton, arms, fits[1], ahead)
+    signs = leg_signs(skeleton, legs, fits[0], frame)
+    return front([*signs, *_arm_signs(skeleton, arms, fits[1], frame.ahead)], frame)
+
+
+def front(signs: list[tuple[float, float]], frame: Frame) -> tuple[Array, bool]:
+    """What signs (how far `frame.ahead` is the front, weight) say together."""
+    ahead = frame.ahead
     total = sum(weight * float(np.clip(sign, -1.0, 1.0)) for sign, weight in signs)
     if abs(total) > CERTAIN:
         return (ahead if total > 0.0 else -ahead), True
     return (ahead if ahead[1] <= 0.0 else -ahead), False
 
 
-def _leg_signs(
-    skeleton: Skeleton, legs: Limb, fit: Fit, ahead: Array, frame: Frame
-) -> list[tuple[float, float]]:
-    """(how far forward in its own measure, weight): feet, and knees, which bend forward."""
+def leg_signs(skeleton: Skeleton, legs: Limb, fit: Fit, frame: Frame) -> list[tuple[float, float]]:
+    """Feet, and knees, which bend forward."""
+    ahead = frame.ahead
     signs = []
     for chain, points in zip(legs.chains, legs.points, strict=True):
         if fit.end >= len(chain):
