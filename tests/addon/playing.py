@@ -70,7 +70,7 @@ def measure(
     lowest, median = measures.toe_heights(planted, joints)
     return Measures(
         limbs=float(measures.limb_error(free, joints).max()),
-        heading=measures.heading_error(free, facing),
+        heading=measures.heading_error(free, joints, facing),
         legs_mean=float(legs.mean()),
         legs_most=float(legs.max()),
         joints_back=joints_back,
