@@ -37,6 +37,16 @@ def test_whatever_humanoid_it_is_its_parts_are_found():
     assert sum(wrong[role] for role in REQUIRED) <= 0.005 * NUM_BODIES * len(REQUIRED), wrong
 
 
+@pytest.mark.parametrize("stretch", [(1.0, 1.0, 0.5), (1.5, 1.0, 1.0), (0.7, 1.0, 1.0)])
+def test_squat_broad_and_narrow_bodies_are_found(stretch):
+    wrong = 0
+    for seed in range(2000, 2050):
+        rest, answer = random_body(seed, stretch)
+        found = by_structure(rest)
+        wrong += sum(found is None or found.bones.get(role) != answer.get(role) for role in ROLES)
+    assert wrong <= 0.04 * 50 * len(ROLES)
+
+
 @pytest.mark.parametrize("family", sorted(FAMILIES.keys() - {"MikuMikuDance"}))
 def test_a_family_of_rigs_is_found_without_its_names(family):
     rest, expected = build(FAMILIES[family])
