@@ -80,7 +80,8 @@ def measure(
         lowest=lowest,
         median=median,
         twist=measures.excess_twist(free),
-        jerk=measures.jerk_ratio(planted, joints),
+        jerk=measures.jerk_ratio(free, joints),
+        jerk_planted=measures.jerk_ratio(planted, joints),
         stretch=measures.stretch(planted),
         detour=measures.detour(free, between),
     )

@@ -1,17 +1,15 @@
-"""Humanoid rigs of many kinds: built in code from our own proportions, or opened from a file.
+"""Humanoid rigs of any kind, built in code from our own proportions.
 
 Each says what is right: the bone of every role, and which way the body faces.
 """
 
 import itertools
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from control_rigs import drive, edit_bones, follow
+from control_rigs import edit_bones
 
 from momask_blender.contract import rotation
 from momask_blender.contract.skeleton import INDEX, REST_JOINTS
@@ -72,7 +70,7 @@ def _mixamo(role: str) -> str:
     trunk |= {"spine4": "Spine3", "spine5": "Spine4"}
     parts = {"collar": "Shoulder", "upperarm": "Arm", "forearm": "ForeArm", "hand": "Hand"}
     parts |= {"thigh": "UpLeg", "shin": "Leg", "foot": "Foot", "toe": "ToeBase"}
-    side, part = _split(role)
+    side, part = side_and_part(role)
     name = trunk.get(part) or parts.get(part) or part.title()
     return f"mixamorig:{ {'l': 'Left', 'r': 'Right', '': ''}[side] }{name}"
 
@@ -81,13 +79,13 @@ def _unreal(role: str) -> str:
     parts = {"hips": "pelvis", "collar": "clavicle", "forearm": "lowerarm", "shin": "calf"}
     parts |= {"toe": "ball", "neck": "neck_01", "neck2": "neck_02"}
     parts |= {f"spine{n}": f"spine_0{n}" for n in range(1, 6)}
-    side, part = _split(role)
+    side, part = side_and_part(role)
     return parts.get(part, part) + (f"_{side}" if side else "")
 
 
 def _plain(role: str) -> str:
     parts = {"upperarm": "upper_arm", "collar": "shoulder"}
-    side, part = _split(role)
+    side, part = side_and_part(role)
     return parts.get(part, part) + (f".{side.upper()}" if side else "")
 
 
@@ -96,7 +94,7 @@ def _russian(role: str) -> str:
     parts |= {"upperarm": "плечо", "forearm": "предплечье", "hand": "кисть", "thigh": "бедро"}
     parts |= {"shin": "голень", "foot": "стопа", "toe": "носок", "neck2": "шея два"}
     parts |= {f"spine{n}": f"спина {n}" for n in range(1, 6)}
-    side, part = _split(role)
+    side, part = side_and_part(role)
     return {"l": "лев ", "r": "прав ", "": ""}[side] + parts.get(part, part)
 
 
@@ -109,7 +107,7 @@ NAMES: dict[str, Callable[[str], str]] = {
 }
 
 
-def _split(role: str) -> tuple[str, str]:
+def side_and_part(role: str) -> tuple[str, str]:
     side, _, part = role.rpartition("_")
     return side, part
 
@@ -230,7 +228,7 @@ def _role_parents(how: Build) -> dict[str, str]:
 
 
 def _tail(heads: dict[str, Array], role: str) -> Array:
-    side, part = _split(role)
+    side, part = side_and_part(role)
     chain = ("hips", "spine1", "spine2", "spine3", "spine4", "spine5", "neck", "neck2", "head")
     line = chain if not side else ARM if part in ARM else LEG
     prefix = f"{side}_" if side else ""
@@ -324,151 +322,4 @@ def _right_bones(how: Build, names: dict[str, str]) -> dict[str, frozenset[str |
     if how.spine != 3:
         for role in ("spine1", "spine2", "spine3"):
             found[role] = frozenset([*spine, *([None] if how.spine < 3 else [])])
-    return found
-
-
-def each_pose_bone(**properties: Any) -> Callable[[Any], None]:
-    def put_on(armature: Any) -> None:
-        for bone in armature.pose.bones:
-            for name, value in properties.items():
-                setattr(bone, name, value)
-
-    return put_on
-
-
-def each_bone(**properties: Any) -> Callable[[Any], None]:
-    def put_on(armature: Any) -> None:
-        for bone in armature.data.bones:
-            for name, value in properties.items():
-                setattr(bone, name, value)
-
-    return put_on
-
-
-def mixed_rotation_modes(armature: Any) -> None:
-    modes = ("XYZ", "XZY", "YXZ", "YZX", "ZXY", "ZYX", "AXIS_ANGLE", "QUATERNION")
-    for number, bone in enumerate(armature.pose.bones):
-        bone.rotation_mode = modes[number % len(modes)]
-
-
-def loose_neck_and_hands(armature: Any) -> None:
-    """Inherit Rotation off where game rigs have it off."""
-    for name in ("neck", "hand.L", "hand.R"):
-        armature.data.bones[name].use_inherit_rotation = False
-
-
-def twist_bones_follow(armature: Any) -> None:
-    """Sibling twist bones take half of what the next bone turns, by a constraint."""
-    for part, next_part in (("upper_arm", "forearm"), ("forearm", "hand"), ("thigh", "shin")):
-        for side in ("L", "R"):
-            follow(
-                armature,
-                f"{part}.{side} twist",
-                "COPY_ROTATION",
-                f"{next_part}.{side}",
-                influence=0.5,
-                use_x=False,
-                use_z=False,
-                target_space="LOCAL",
-                owner_space="LOCAL",
-            )
-
-
-def limited_knees(armature: Any) -> None:
-    """Limit Rotation on the shins, and so tight that it would show."""
-    for side in ("L", "R"):
-        limit = armature.pose.bones[f"shin.{side}"].constraints.new("LIMIT_ROTATION")
-        limit.use_limit_x = limit.use_limit_y = limit.use_limit_z = True
-        limit.owner_space = "LOCAL"
-
-
-def driven_hand(armature: Any) -> None:
-    """A driver turns the left hand by where the head is."""
-    armature.pose.bones["hand.L"].rotation_mode = "XYZ"
-    drive(
-        armature.pose.bones["hand.L"],
-        "rotation_euler",
-        armature,
-        'pose.bones["head"].location[0]',
-        1,
-    )
-
-
-def locked_hips(armature: Any) -> None:
-    armature.pose.bones["hips"].lock_location = (False, False, True)
-
-
-TORTURES: dict[str, Build] = {
-    "T-pose": Build(),
-    "A-pose, bent elbows": Build(arms="A"),
-    "I-pose": Build(arms="I"),
-    "random rolls": Build(random_rolls=True, arms="A"),
-    "tails off the child": Build(tails_off_child=True, random_rolls=True),
-    "scale 0.01": Build(object_scale=0.01),
-    "scale 100": Build(object_scale=100.0),
-    "object turned 90 about X": Build(object_turn_degrees=(90.0, 0.0, 0.0)),
-    "turned, scale 0.01, A-pose": Build(
-        object_turn_degrees=(90.0, 0.0, 0.0), object_scale=0.01, arms="A", random_rolls=True
-    ),
-    "facing +X": Build(yaw_degrees=90.0),
-    "facing +Y": Build(yaw_degrees=180.0),
-    "facing askew": Build(yaw_degrees=-33.0),
-    "a child": Build(size=0.55, legs=0.8),
-    "a giant": Build(size=30.0),
-    "long legs, small feet": Build(legs=1.2, feet=0.8),
-    "short legs, large feet": Build(legs=0.75, feet=1.2),
-    "spine of 1": Build(spine=1),
-    "spine of 2": Build(spine=2),
-    "spine of 4": Build(spine=4),
-    "spine of 5, two necks": Build(spine=5, necks=2),
-    "no collars": Build(collars=False),
-    "no toes": Build(toes=False),
-    "no neck": Build(necks=0),
-    "twist bones in line": Build(twist="in line", arms="A"),
-    "twist bones beside": Build(twist="beside", dress=(twist_bones_follow,)),
-    "helpers and fingers": Build(helpers=True, fingers=True, arms="A"),
-    "Euler and axis-angle": Build(dress=(mixed_rotation_modes,)),
-    "inherit rotation off": Build(dress=(loose_neck_and_hands,), random_rolls=True),
-    "local location off": Build(dress=(each_bone(use_local_location=False),), random_rolls=True),
-    "Mixamo names": Build(names="mixamo", arms="A"),
-    "UE names, root bone": Build(
-        names="unreal", root_bone=True, tails_off_child=True, twist="beside", fingers=True, arms="A"
-    ),
-    "Russian names": Build(names="russian"),
-    "numbered bones": Build(names="numbered", fingers=True, arms="A"),
-}
-"""Rigs on which a motion must land as exactly as on our own."""
-
-
-def known_rigs(folder: Path) -> list[dict[str, Any]]:
-    """The entries of rigs.json."""
-    return json.loads((folder / "rigs.json").read_text(encoding="utf-8"))["rigs"]
-
-
-def open_known(bpy: Any, folder: Path, entry: dict[str, Any]) -> tuple[Any, Right]:
-    """A third-party rig, alone in an empty file, playing nothing. -> armature, what is right."""
-    from momask_blender.own_character import open_character
-
-    file = folder / entry["file"]
-    if file.suffix == ".bvh" and entry["import_kwargs"]:
-        bpy.ops.wm.read_factory_settings(use_empty=True)
-        bpy.ops.import_anim.bvh(filepath=str(file), **entry["import_kwargs"])
-        armature = bpy.data.objects[entry["armature_object"]]
-    else:
-        armature = open_character(file, entry["armature_object"])
-    armature.animation_data_clear()
-    for bone in armature.pose.bones:
-        bone.matrix_basis.identity()
-    bpy.context.view_layer.update()
-    directions = {"-Y": (0.0, -1.0, 0.0), "+Y": (0.0, 1.0, 0.0), "+X": (1.0, 0.0, 0.0)}
-    return armature, Right(_known_bones(entry), np.array(directions[entry["facing"]]))
-
-
-def _known_bones(entry: dict[str, Any]) -> dict[str, frozenset[str | None]]:
-    found = {}
-    for role in ROLES:
-        side, part = _split(role)
-        theirs = {"upperarm": "upper_arm"}.get(part, part) + (f"_{side}" if side else "")
-        allowed = {entry["mapping"][theirs], *entry["accept"].get(theirs, ())}
-        found[role] = frozenset(allowed)
     return found
