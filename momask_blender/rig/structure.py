@@ -6,7 +6,7 @@ arms, a spine between them and a head beyond.
 
 from collections.abc import Set
 from dataclasses import dataclass
-from itertools import chain, product
+from itertools import product
 from operator import itemgetter
 
 import numpy as np
@@ -55,7 +55,8 @@ def by_structure(rest: RestBones, without: Set[int] = frozenset()) -> JointMap |
 
 
 def _best_body(skeleton: Skeleton) -> _Body | None:
-    limbs = [*chain.from_iterable(find_limbs(skeleton))]
+    pairs, singles = find_limbs(skeleton)
+    limbs = pairs + singles
     fits = _Fits(skeleton)
     found = []
     for legs, arms in product(limbs, limbs):

@@ -89,11 +89,26 @@ def test_what_is_there_is_mapped(lacking):
     assert found.bones == bones
 
 
+@pytest.mark.parametrize("limb", [("thigh",), ("collar",), ("thigh", "collar")])
+def test_limbs_that_no_bone_carries_are_mapped(limb):
+    rest = human(NAMELESS)
+    loose = {NAMELESS[f"{side}_{part}"] for side in "lr" for part in limb}
+    pairs = zip(rest.names, rest.parents, strict=True)
+    parents = tuple(-1 if name in loose else parent for name, parent in pairs)
+    found = by_structure(replace(rest, parents=parents))
+    assert found is not None
+    assert found.bones == NAMELESS
+
+
 def test_without_feet_a_body_looks_ahead_and_its_sides_are_doubted():
     told, untold = by_structure(human(NAMELESS)), by_structure(human(without("toe")))
     assert told is not None and untold is not None
     assert untold.confidence["l_thigh"] < told.confidence["l_thigh"]
     assert untold.confidence["hips"] == told.confidence["hips"]
+    y_up = turned(human(without("toe")), rotation.about_axis((1.0, 0.0, 0.0), -np.pi / 2))
+    lying = by_structure(y_up)
+    assert lying is not None
+    assert lying.bones == untold.bones == without("toe")
 
 
 def chain(count):
