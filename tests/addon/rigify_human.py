@@ -16,29 +16,34 @@ import pytest
 RIG, SKIN = "rig", "Rigify skin"
 
 
-@pytest.fixture(scope="session")
-def rigify_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A .blend that holds nothing but the rig, its skin and its controls' shapes."""
-    file = tmp_path_factory.mktemp("rigify") / "human.blend"
+def make_human(file: Path) -> None:
+    """Write a .blend that holds nothing but the rig, its skin and its controls' shapes."""
     command = [sys.executable, __file__, str(file)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
     assert file.exists(), done.stdout[-2000:] + done.stderr[-2000:]
+
+
+def append_human(bpy: Any, file: Path, scene: Any) -> Any:
+    """The rig, in the scene with its skin."""
+    with bpy.data.libraries.load(str(file)) as (_, wanted):
+        wanted.objects = [RIG, SKIN]
+    for ob in wanted.objects:
+        scene.collection.objects.link(ob)
+    scene.view_layers[0].update()
+    return wanted.objects[0]
+
+
+@pytest.fixture(scope="session")
+def rigify_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("rigify") / "human.blend"
+    make_human(file)
     return file
 
 
 @pytest.fixture
 def add_rigify(bpy: Any, rigify_file: Path) -> Callable[[Any], Any]:
     """Appends the human to a scene and returns its rig."""
-
-    def add(scene: Any) -> Any:
-        with bpy.data.libraries.load(str(rigify_file)) as (_, wanted):
-            wanted.objects = [RIG, SKIN]
-        for ob in wanted.objects:
-            scene.collection.objects.link(ob)
-        scene.view_layers[0].update()
-        return wanted.objects[0]
-
-    return add
+    return lambda scene: append_human(bpy, rigify_file, scene)
 
 
 def _generate(file: str) -> None:

@@ -33,7 +33,7 @@ def find(armature):
 
 @pytest.fixture
 def walk(starter_pose):  # noqa: F811
-    return starter_pose("a person walks forward", 3.0)
+    return starter_pose("a person walks forward", 4.0)
 
 
 @pytest.mark.parametrize("name", TORTURES)
