@@ -16,6 +16,7 @@ from typing import Any
 import bpy
 import numpy as np
 from known_rigs import known_rigs, open_known
+from mathutils import Vector
 from measures import WIDER, Measures, shortfalls
 from playing import measure
 from rigify_human import append_human, make_human, skin
@@ -26,7 +27,7 @@ from tortures import TORTURES
 from momask_blender.animation.preview import render_contact_sheet
 from momask_blender.animation.staging import skinned_meshes
 from momask_blender.contract.pose import Pose
-from momask_blender.generate import new_scene, play
+from momask_blender.generate import at_rate, new_scene, play
 from momask_blender.retarget.fit import Fit
 from momask_blender.retarget.roles import ROLES
 from momask_blender.rig.joint_map import JointMap, find_joint_map
@@ -42,7 +43,7 @@ RIGIFY = "Rigify human"
 
 FPS = 30.0
 CLIP_SECONDS, REPEATS = 10.0, 3  # of what is timed
-HEIGHT = 1.5  # metres from the lowest to the highest joint, of the characters on sheets
+HEIGHT = 1.8  # metres, of the characters on sheets
 SHRINK, QUALITY = 2, 90  # rendered pixels per pixel of a sheet; of its JPEG
 
 COLUMNS = (
@@ -131,10 +132,11 @@ def write_sheet(name: str, armature: Any, kick: Pose, folder: Path) -> None:
     """A JPEG of the character at ten moments; bones without a mesh get boxes."""
     if not skinned_meshes(armature):
         skin(armature, "boxes")
-    heads = np.array([armature.matrix_world @ bone.head_local for bone in armature.data.bones])
-    armature.scale *= HEIGHT / np.ptp(heads[:, 2])
-    scene = armature.users_scene[0]
-    scene.render.fps, scene.render.fps_base = round(FPS), 1.0
+    scene = at_rate(armature.users_scene[0], FPS)
+    scene.view_layers[0].update()
+    meshes = skinned_meshes(armature)
+    corners = [mesh.matrix_world @ Vector(corner) for mesh in meshes for corner in mesh.bound_box]
+    armature.scale *= HEIGHT / np.ptp([corner.z for corner in corners])
     scene.view_layers[0].update()
     play(scene, armature, kick, round(len(kick.root) / 20.0 * FPS), "kick", Fit())
     whole = folder / "sheet.png"
