@@ -1,8 +1,8 @@
 """`PYTHONPATH=tests/addon python -m benchmarks.rig_matrix`: how motions land on every rig we know.
 
 Measures a walk of the starter model on each rig of the test suite, as Blender shows it, and puts
-the table into docs/rigs.md. `--sheets` also renders a kick on every character that is not built in
-code; `--only WORD` takes the rigs whose names contain the word, and prints their rows.
+the table into docs/rigs.md. `--sheets` also renders jumping jacks on every character that is not
+built in code; `--only WORD` takes the rigs whose names contain the word, and prints their rows.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from typing import Any
 import bpy
 import numpy as np
 from known_rigs import known_rigs, open_known
-from mathutils import Vector
+from mathutils import Matrix, Vector
 from measures import WIDER, Measures, shortfalls
 from playing import measure
 from rigify_human import append_human, make_human, skin
@@ -73,8 +73,7 @@ def rigs(human: Path) -> Iterator[tuple[str, Open]]:
 
 def row(name: str, armature: Any, right: Right | None, walk: Pose) -> list[str]:
     joint_map = find_joint_map(read_rest(armature))
-    facing = right.facing if right else np.array([0.0, -1.0, 0.0])
-    found = measure(bpy, armature, joint_map, walk, FPS, facing)
+    found = measure(bpy, armature, joint_map, walk, FPS, facing_of(right))
     wrong = right.accepts(joint_map.bones) if right else []
     is_whole = set(joint_map.bones) >= set(ROLES) - {"l_toe", "r_toe"}
     for problem in (*wrong, *shortfalls(found, is_whole, WIDER.get(name))):
@@ -86,6 +85,10 @@ def row(name: str, armature: Any, right: Right | None, walk: Pose) -> list[str]:
         *_figures(found),
         _ms(armature),
     ]
+
+
+def facing_of(right: Right | None) -> np.ndarray:
+    return right.facing if right else np.array([0.0, -1.0, 0.0])
 
 
 def _mapped(joint_map: JointMap) -> tuple[str, str]:
@@ -128,17 +131,23 @@ def write_table(rows: list[list[str]]) -> None:
 # -- sheets
 
 
-def write_sheet(name: str, armature: Any, kick: Pose, folder: Path) -> None:
-    """A JPEG of the character at ten moments; bones without a mesh get boxes."""
+def write_sheet(name: str, armature: Any, facing: np.ndarray, jacks: Pose, folder: Path) -> None:
+    """A JPEG of the character at ten moments, standing on the floor and facing us; bones without a
+    mesh get boxes."""
     if not skinned_meshes(armature):
         skin(armature, "boxes")
     scene = at_rate(armature.users_scene[0], FPS)
     scene.view_layers[0].update()
     meshes = skinned_meshes(armature)
     corners = [mesh.matrix_world @ Vector(corner) for mesh in meshes for corner in mesh.bound_box]
-    armature.scale *= HEIGHT / np.ptp([corner.z for corner in corners])
+    lowest, highest = (pick(corner.z for corner in corners) for pick in (min, max))
+    turn = Matrix.Rotation(-np.arctan2(facing[0], -facing[1]), 4, "Z")
+    size = Matrix.Scale(HEIGHT / (highest - lowest), 4)
+    armature.matrix_world = (
+        turn @ size @ Matrix.Translation((0.0, 0.0, -lowest)) @ armature.matrix_world
+    )
     scene.view_layers[0].update()
-    play(scene, armature, kick, round(len(kick.root) / 20.0 * FPS), "kick", Fit())
+    play(scene, armature, jacks, round(len(jacks.root) / 20.0 * FPS), name)
     whole = folder / "sheet.png"
     render_contact_sheet(scene, armature, name, whole)
     SHEETS.mkdir(exist_ok=True)
@@ -170,7 +179,7 @@ def main() -> None:
         human = folder / "human.blend"
         make_human(human)
         walk = make_motion("a person walks forward", 4.0, folder / "walk.npz")
-        kick = make_motion("a person kicks with the right leg", 3.0, folder / "kick.npz")
+        jacks = make_motion("a person does jumping jacks", 3.0, folder / "jacks.npz")
         rows = []
         for rig, open_rig in rigs(human):
             if chosen.only not in rig:
@@ -180,7 +189,7 @@ def main() -> None:
             print(" | ".join(rows[-1]), flush=True)
             if chosen.sheets and rig not in TORTURES:
                 armature, _ = open_rig()
-                write_sheet(rig, armature, kick, folder)
+                write_sheet(rig, armature, facing_of(right), jacks, folder)
     if not chosen.only:
         write_table(rows)
 

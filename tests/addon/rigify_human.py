@@ -76,10 +76,12 @@ def skin(rig: Any, name: str) -> Any:
     points: list[Any] = []
     faces: list[tuple[int, ...]] = []
     bones = [bone for bone in rig.data.bones if bone.use_deform]
+    heights = [bone.head_local.z for bone in bones]
+    thickest = 0.03 * (max(heights) - min(heights))
     corners = [Vector((x, y, z)) for x in (-1, 1) for y in (0, 1) for z in (-1, 1)]
     sides = ((0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3))
     for bone in bones:
-        width = min(0.2 * bone.length, 0.05)
+        width = min(0.2 * bone.length, thickest)
         size = Vector((width, bone.length, width))
         faces += [tuple(len(points) + corner for corner in side) for side in sides]
         points += [bone.matrix_local @ (size * corner) for corner in corners]
