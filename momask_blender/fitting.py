@@ -20,7 +20,7 @@ from .retarget.fit import Fit
 from .retarget.solve import solve_motion
 from .retarget.target import BoneMotion, Target
 from .retarget.travel import Standing, begin_at, in_place, onto_root, standing
-from .rig.checks import check_armature, check_lengths, notes_on
+from .rig.checks import check_armature, check_lengths, notes_on, notes_on_held
 from .rig.controls import Controls, find_controls
 from .rig.driven import driven_bones
 from .rig.hands import relaxed_fingers
@@ -70,6 +70,8 @@ def read_rig(
         armature = held.resolve()
     if on_root and target.root < 0:
         notes.append("There is no bone above the hips to take the travel: the hips take it.")
+    unkeyed = _unkeyed(controls, ik_feet)
+    notes += notes_on_held(armature, (bone for bone in target.bones if bone not in unkeyed))
     at_cursor = fit.start == "CURSOR" and cursor is not None
     return Rig(
         target=target,
@@ -134,9 +136,14 @@ def fit_motion(
 def take_keys(rig: Rig, motion: BoneMotion) -> TakeKeys:
     """What plays the motion on the rig."""
     ik, controls = rig.ik_feet, rig.controls
-    unkeyed = set(controls.unkeyed if controls else ()) | set(ik.replaced if ik else ())
+    unkeyed = _unkeyed(controls, ik)
     bones = [keys for keys in bone_keys(rig.target, motion) if keys.bone not in unkeyed]
     for keys in ik_keys(ik, rig.target, motion) if ik else ():
         bones.append(BoneKeys(keys.bone, keys.rotations, keys.location, carries_feet=True))
     switches = ik.switches if ik else (controls.switches if controls else ())
     return TakeKeys(bones, rig.between, switches, rig.fingers)
+
+
+def _unkeyed(controls: Controls | None, ik: IkFeet | None) -> set[str]:
+    """Bones of the target that get no keys."""
+    return {*(controls.unkeyed if controls else ()), *(ik.replaced if ik else ())}
