@@ -31,7 +31,7 @@ ALLOWED = {
         "model_runtime/",
         "weights_fetcher/convert.py",
         "weights_fetcher/evaluator.py",
-        "weights_fetcher/__main__.py",
+        "weights_fetcher/verify.py",
     ),
     "weights_fetcher": ("weights_fetcher/",),
 }
