@@ -19,6 +19,7 @@ from safetensors.numpy import load, save_file
 
 from model_runtime.packing import Tensors, unpack
 from model_runtime.sampling import Sampling
+from momask_blender.contract.weights_root import weights_root
 
 Array = NDArray[np.floating]
 Shapes = Mapping[str, tuple[int, ...]]  # of tensors, by name
@@ -74,11 +75,11 @@ class ModelCard:
 
 
 def find_weights(name: str) -> Path:
-    """Folder of a model by name, shipped or in $MOMASK_WEIGHTS, or by path.
+    """Folder of a model by name, shipped or in the weights folder, or by path.
 
     Raises WeightsError that lists the known names.
     """
-    roots = [SHIPPED_WEIGHTS, *([Path(home)] if (home := os.environ.get("MOMASK_WEIGHTS")) else [])]
+    roots = [SHIPPED_WEIGHTS, weights_root()]
     plain = name == Path(name).name
     candidates = [root / name for root in roots] if plain else []
     try:

@@ -203,7 +203,7 @@ def _tell_end(chosen: argparse.Namespace, model: Model, folder: Path) -> None:
 
 def _end_with_the_other_side() -> None:
     """Killing is always safe: what came so far stays, and the next fetch goes on from there."""
-    sys.stdin.buffer.readline()  # a word from the add-on, or the end of it
+    os.read(sys.stdin.fileno(), 1)  # a word from the add-on, or the end of it
     os._exit(INTERRUPTED)
 
 

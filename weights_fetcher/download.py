@@ -214,6 +214,7 @@ class Transfer:
                 if done > expected:
                     raise UnfitError(f"{self.package.name} has more than {expected} bytes")
                 sink.write(chunk)
+                sink.flush()  # a killed process loses nothing that came
                 self.report.progress(phase, done, max(expected, done))
                 pace.check(done - start, host_of(self.address))
         if done < expected and (total != UNKNOWN or not self.package.is_archive):
