@@ -10,6 +10,7 @@ from bpy.types import Context, Scene
 from .animation.takes import Span
 from .contract.messages import Generate, frames_for_seconds
 from .contract.skeleton import FPS, MAX_FRAMES, MAX_SECONDS
+from .contract.weights_root import weights_root
 from .errors import UserError
 from .placement import Placement
 from .refs import Ref
@@ -181,10 +182,16 @@ def lack_of_runtime() -> Lack | None:
     return None
 
 
+def weights_folder() -> str:
+    """As the preferences have it; empty: the user's own, see `contract.weights_root`."""
+    folder = preferences().weights_folder
+    return bpy.path.abspath(folder) if folder else ""
+
+
 def known_models() -> list[str]:
     """Names of the shipped model and of those in the weights folder."""
-    folder = preferences().weights_folder
-    roots = [SHIPPED_WEIGHTS, *([Path(bpy.path.abspath(folder))] if folder else [])]
+    folder = weights_folder()
+    roots = [SHIPPED_WEIGHTS, Path(folder) if folder else weights_root()]
     names: list[str] = []
     for root in roots:
         try:

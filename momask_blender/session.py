@@ -26,7 +26,7 @@ from .contract.messages import (
 )
 from .errors import UserError
 from .history import History
-from .inputs import Lack, known_models, lack_of_runtime, model_name
+from .inputs import Lack, known_models, lack_of_runtime, model_name, weights_folder
 from .job import Job, start_worker
 from .placement import Placed, Placement, place
 from .rig.known_maps import known_maps
@@ -294,8 +294,7 @@ class Session:
 
     def _ensure_worker(self) -> Worker:
         wanted = preferences()
-        folder = bpy.path.abspath(wanted.weights_folder) if wanted.weights_folder else ""
-        options = (wanted.idle_minutes * 60.0, folder)
+        options = (wanted.idle_minutes * 60.0, weights_folder())
         if self.worker is not None and (not self.worker.is_alive or options != self._options):
             self._lose_worker()
         if self.worker is None:

@@ -49,6 +49,7 @@ FREE_OF_BPY = (
     "momask_blender/rig/structure.py",
     "momask_blender/errors.py",
     "momask_blender/interrupt.py",
+    "momask_blender/weights.py",
     "momask_blender/worker_client.py",
     "momask_blender/__init__.py",
 )

@@ -45,7 +45,11 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(dest="command", required=True)
     of_catalogue = Parser(add_help=False)
     of_catalogue.add_argument(
-        "--catalogue", type=Path, default=SHIPPED, metavar="FILE", help="another list of models"
+        "--catalogue",
+        type=Path,
+        default=os.environ.get("MOMASK_CATALOGUE") or SHIPPED,
+        metavar="FILE",
+        help="another list of models; MOMASK_CATALOGUE names one for the add-on too",
     )
     of_catalogue.add_argument(
         "--progress", choices=("text", "json"), default="text", help="json: for programs"

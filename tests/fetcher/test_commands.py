@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import entry, write_catalogue
-from faulty_server import Server, trickle, whole
 
+from tests.fetcher.faulty_server import Server, trickle, whole
+from tests.fetcher.small_catalogue import entry, write_catalogue
 from weights_fetcher.__main__ import main
 
 

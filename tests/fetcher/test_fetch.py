@@ -11,7 +11,8 @@ from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
-from faulty_server import (
+
+from tests.fetcher.faulty_server import (
     Server,
     cut,
     page,
@@ -21,7 +22,6 @@ from faulty_server import (
     trickle,
     whole,
 )
-
 from weights_fetcher.errors import FetchError
 
 CORRUPT = 123_456

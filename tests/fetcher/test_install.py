@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import entry, write_catalogue
-from faulty_server import Server, sha256, whole
 
 from model_runtime.weights_folder import find_weights, read_card
+from tests.fetcher.faulty_server import Server, sha256, whole
+from tests.fetcher.small_catalogue import entry, write_catalogue
 from weights_fetcher.__main__ import main
 
 RVQ = "rvq_nq6_dc32_nc64_noshare_qdp0.2"

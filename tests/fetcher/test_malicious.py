@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import entry, write_catalogue
-from faulty_server import Server, whole
 
+from tests.fetcher.faulty_server import Server, whole
+from tests.fetcher.small_catalogue import entry, write_catalogue
 from weights_fetcher.errors import FetchError
 
 NET = random.Random(1).randbytes(50_000)
