@@ -1,4 +1,4 @@
-"""`python -m benchmarks.retarget [FILE.glb]`: from a pose to keys on a rig, step by step.
+"""`python -m benchmarks.retarget [FILE]`: from a pose to keys on a rig, step by step.
 
 Takes the steps as a window's timer does, in the installed bpy module, and prints medians: seconds
 for reading the rig, fitting and writing a clip, and the longest step in milliseconds. Without a
@@ -22,8 +22,11 @@ from momask_blender.contract.pose import Pose, solve_pose
 from momask_blender.contract.skeleton import FPS, REST_JOINTS
 from momask_blender.fitting import fit_motion, read_rig, take_keys
 from momask_blender.generate import new_scene
+from momask_blender.own_character import open_character
 from momask_blender.retarget.fit import Fit
 from momask_blender.rig.character import build_armature
+from momask_blender.rig.joint_map import find_joint_map
+from momask_blender.rig.rest import read_rest
 
 Lengths = dict[str, float]
 
@@ -62,7 +65,8 @@ def listed(work: Any) -> Generator[None, None, Any]:
 def measure(armature: bpy.types.Object, pose: Pose, num_keys: int, fps: float, fit: Fit) -> Lengths:
     seconds: Lengths = {}
     longest: Lengths = {}
-    rig = run("read", read_rig(armature, fit), seconds, longest)
+    joint_map = run("map", listed(lambda: find_joint_map(read_rest(armature))), seconds, longest)
+    rig = run("read", read_rig(armature, joint_map, fit), seconds, longest)
     motion = run("fit", fit_motion(rig, pose, num_keys, fps), seconds, longest)
     keys = run("channels", listed(lambda: take_keys(rig, motion)), seconds, longest)
     take = Take(prompt="walk", num_keys=num_keys, fps=fps, first_frame=1, fit=asdict(fit))
@@ -74,11 +78,9 @@ def measure(armature: bpy.types.Object, pose: Pose, num_keys: int, fps: float, f
 
 
 def open_rig(file: Path | None) -> bpy.types.Object:
-    scene = new_scene(None)
-    if file is None:
-        return build_armature("Mannequin", scene.collection)
-    bpy.ops.import_scene.gltf(filepath=str(file))
-    return next(ob for ob in bpy.data.objects if ob.type == "ARMATURE")
+    if file is not None:
+        return open_character(file)
+    return build_armature("Mannequin", new_scene(None).collection)
 
 
 def main() -> None:

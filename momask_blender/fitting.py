@@ -3,22 +3,30 @@
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
+import numpy as np
 from bpy.types import Object
+from mathutils import Matrix
 from numpy.typing import NDArray
 
 from .animation.takes import TakeKeys
+from .contract import rotation
 from .contract.pose import Pose
+from .refs import Ref
 from .retarget.border import pose_to_blender, resample_pose
 from .retarget.channels import BoneKeys, bone_keys
 from .retarget.fit import Fit
+from .retarget.solve import solve_motion
 from .retarget.target import BoneMotion, Target
-from .rig.character import own_target
+from .retarget.travel import Standing, begin_at, in_place, onto_root, standing
 from .rig.checks import check_armature, check_lengths, notes_on
 from .rig.controls import Controls, find_controls
+from .rig.driven import driven_bones
 from .rig.hands import relaxed_fingers
 from .rig.ik_feet import IkFeet, find_ik_feet, ik_keys
+from .rig.joint_map import JointMap
 from .rig.present import bones_between, with_present_anchor
 from .rig.rest import read_rest
+from .rig.sample import present_heads
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +34,8 @@ class Rig:
     """All that has to be known of an armature to key motions on it."""
 
     target: Target
+    fit: Fit
+    start: Standing
     controls: Controls | None = None
     ik_feet: IkFeet | None = None
     between: tuple[str, ...] = ()  # undriven bones between driven ones
@@ -33,21 +43,33 @@ class Rig:
     warnings: tuple[str, ...] = ()
 
 
-def read_rig(armature: Object, fit: Fit) -> Generator[None, None, Rig]:
-    """Look at the rig, in short steps, and change nothing. Raises UserError."""
+def read_rig(
+    armature: Object, joint_map: JointMap, fit: Fit, cursor: Matrix | None = None
+) -> Generator[None, None, Rig]:
+    """Look at the rig, in short steps, and change nothing. `cursor` is the 3D cursor in the world,
+    for motions that start there. Raises UserError."""
     check_armature(armature)
     rest = read_rest(armature)
-    plain = own_target(armature)
+    on_root = fit.travel == "ROOT_BONE"
+    plain = driven_bones(rest, joint_map, on_root)
     check_lengths(plain)
-    notes = notes_on(armature)
-    has_root = fit.travel == "ROOT_BONE"
-    controls = yield from find_controls(armature, plain, has_root)
+    notes = [*joint_map.warnings, *notes_on(armature)]
+    held = Ref.of(armature)
+    yield
+    controls = yield from find_controls(held.resolve(), plain, on_root)
+    armature = held.resolve()
     target = controls.target if controls else with_present_anchor(armature, plain)
     ik_feet = None
     if controls and fit.ik_feet:
         ik_feet = yield from find_ik_feet(armature, plain, controls)
+        armature = held.resolve()
+    if on_root and target.root < 0:
+        notes.append("There is no bone above the hips to take the travel: the hips take it.")
+    at_cursor = fit.start == "CURSOR" and cursor is not None
     return Rig(
         target=target,
+        fit=fit,
+        start=_under(cursor, armature, plain) if at_cursor else _as_it_stands(armature, plain),
         controls=controls,
         ik_feet=ik_feet,
         between=tuple(bone.name for bone in bones_between(armature, target)),
@@ -60,13 +82,35 @@ def read_rig(armature: Object, fit: Fit) -> Generator[None, None, Rig]:
     )
 
 
+def _as_it_stands(armature: Object, plain: Target) -> Standing:
+    return standing(present_heads(armature, plain), plain)
+
+
+def _under(cursor: Matrix, armature: Object, plain: Target) -> Standing:
+    """Where the 3D cursor is, facing as that is turned: unturned as the world's front, -Y."""
+    to_rig = np.array((armature.matrix_world.inverted() @ cursor).normalized())
+    to_body = rotation.inverse(plain.to_rig)
+    place = rotation.rotate(to_body, np.array(to_rig[:3, 3]) * plain.scale)
+    front = rotation.rotate(to_body, -to_rig[:3, 1])
+    return Standing(place[:2], float(np.arctan2(front[0], -front[1])))
+
+
 def fit_motion(
     rig: Rig, pose: Pose, num_keys: int, fps: float
 ) -> Generator[None, None, BoneMotion]:
     """The pose (20 fps, model axes) on the rig's bones at the rate of its keys, in short steps."""
     resampled = pose_to_blender(resample_pose(pose, num_keys, fps))
     yield
-    return BoneMotion(resampled.rotations, resampled.root)
+    target, fit = rig.target, rig.fit
+    motion = solve_motion(resampled, target, fit.ground)
+    yield
+    motion = begin_at(target, motion, rig.start)
+    yield
+    if fit.travel == "IN_PLACE":
+        return in_place(target, motion, fps)
+    if fit.travel == "ROOT_BONE" and target.root >= 0:
+        return onto_root(target, motion, fps)
+    return motion
 
 
 def take_keys(rig: Rig, motion: BoneMotion) -> TakeKeys:

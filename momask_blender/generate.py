@@ -23,6 +23,7 @@ from .job import request_motion
 from .placement import CHARACTER
 from .retarget.fit import Fit
 from .rig.character import build_character
+from .rig.known_maps import known_maps
 
 AS_IT_COMES = Fit()
 NTSC = 1.001  # 23.976 frames per second are 24 / 1.001
@@ -161,7 +162,8 @@ def play(
 
 
 def _write(armature: Object, pose: Pose, take: Take) -> Generator[None, None, str]:
-    rig = yield from read_rig(armature, fit_of(take))
+    cursor = bpy.context.scene.cursor.matrix
+    rig = yield from read_rig(armature, known_maps.map_of(armature), fit_of(take), cursor)
     motion = yield from fit_motion(rig, pose, take.num_keys, take.fps)
     name, _ = yield from make_take(armature, take, take_keys(rig, motion))
     return name

@@ -141,7 +141,7 @@ def placement_from(context: Context, settings: Any) -> Placement:
         scene=Ref.of(scene),
         armature=target,
         span=span_from(settings),
-        location=tuple(scene.cursor.location),
+        cursor=scene.cursor.matrix.copy(),
         fit=fit_from(settings),
     )
 

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import bpy
 from bpy.types import Collection, Object, Scene
+from mathutils import Matrix
 
 from .animation.takes import Span, Take, made_by, make_take, play_take, read_pose
 from .contract.messages import Finished, Generate
@@ -15,6 +16,7 @@ from .fitting import Rig, fit_motion, read_rig, take_keys
 from .refs import Ref
 from .retarget.fit import Fit
 from .rig.character import add_mannequin, build_armature
+from .rig.known_maps import known_maps
 from .rig.mannequin import mannequin
 from .settings import settings_of
 
@@ -24,12 +26,12 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """Target and place in time. `armature` None is a new character at `location`."""
+    """Target and place in time. `armature` None is a new character at the cursor."""
 
     scene: Ref
     span: Span
     armature: Ref | None = None
-    location: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    cursor: Matrix = field(default_factory=Matrix)  # the 3D cursor at the click, in the world
     fit: Fit = field(default_factory=Fit)
 
 
@@ -54,7 +56,7 @@ def place(finished: Finished, request: Generate, where: Placement) -> Iterator[P
     try:
         for _ in _character(where, placed):
             yield placed
-        rig = yield from _said_by(placed, read_rig(_armature(placed), where.fit))
+        rig = yield from _said_by(placed, _read_rig(where, placed))
         placed.warnings += rig.warnings
         for file, seed in zip(finished.files, request.seeds(), strict=True):
             how = made_by(request, finished, seed)
@@ -74,6 +76,15 @@ def place(finished: Finished, request: Generate, where: Placement) -> Iterator[P
     except BaseException:  # also when it is closed, and a mistake of ours
         _remove(placed, where)
         raise
+
+
+def _read_rig(where: Placement, placed: Placed) -> Generator[None, None, Rig]:
+    """A new character stands at the cursor already."""
+    armature = _armature(placed)
+    joint_map = known_maps.map_of(armature)
+    yield
+    cursor = where.cursor if where.armature is not None else None
+    return (yield from read_rig(_armature(placed), joint_map, where.fit, cursor))
 
 
 def _said_by(
@@ -99,7 +110,7 @@ def _character(where: Placement, placed: Placed) -> Iterator[None]:
     mannequin()  # its shape is computed once, in a step of its own
     yield
     armature = build_armature(CHARACTER, _collection(scene))
-    armature.location = where.location
+    armature.location = where.cursor.translation
     placed.armature = Ref.of(armature)
     yield
     scene = where.scene.resolve()

@@ -12,6 +12,7 @@ import numpy as np
 from bpy.types import Object, Scene
 from mathutils import Euler, Matrix, Vector
 
+from ..rig.known_maps import known_maps
 from .studio import (
     AZIMUTH,
     INK,
@@ -64,6 +65,7 @@ def render_contact_sheet(scene: Scene, armature: Object, caption: str, file: Pat
 
 def _moments(scene: Scene, armature: Object) -> list[Moment]:
     """Evenly spread frames, the first and the last included."""
+    hips = _hips(armature)
     count = min(COLUMNS * ROWS, scene.frame_end - scene.frame_start + 1)
     frames = np.rint(np.linspace(scene.frame_start, scene.frame_end, count)).astype(int)
     moments, travelled, last = [], 0.0, None
@@ -71,7 +73,7 @@ def _moments(scene: Scene, armature: Object) -> list[Moment]:
     for frame in range(scene.frame_start, scene.frame_end + 1):
         scene.frame_set(frame)
         world = armature.matrix_world
-        root = world @ armature.pose.bones[0].head
+        root = world @ armature.pose.bones[hips].head
         flat = Vector((root.x, root.y))
         travelled += (flat - last).length if last is not None else 0.0
         last = flat
@@ -80,6 +82,12 @@ def _moments(scene: Scene, armature: Object) -> list[Moment]:
             top = max((world @ bone.head).z for bone in armature.pose.bones)
             moments.append(Moment(frame, f"{seconds:.2f} s   {travelled:.1f} m", root, top))
     return moments
+
+
+def _hips(armature: Object) -> str:
+    """The bone that travels; of a rig whose bones are not known the first."""
+    joint_map = known_maps.look_up(armature).joint_map
+    return joint_map.bones["hips"] if joint_map else armature.pose.bones[0].name
 
 
 def _tile_center(view: Matrix, tile: int, tile_height: float) -> Vector:

@@ -4,14 +4,9 @@ import bpy
 import numpy as np
 from bpy.types import Armature, Collection, Material, Mesh, Object
 
-from ..contract import rotation
 from ..contract.skeleton import INDEX, JOINTS, PARENTS, REST_JOINTS
-from ..errors import UserError
 from ..retarget.border import to_blender
-from ..retarget.roles import JOINT_OF
-from ..retarget.target import Target
 from .mannequin import Shape, mannequin
-from .rest import read_rest
 
 COLORS = {"Mannequin body": (0.72, 0.53, 0.35, 1.0), "Mannequin joints": (0.07, 0.075, 0.09, 1.0)}
 
@@ -48,35 +43,6 @@ def add_mannequin(armature: Object, collection: Collection) -> None:
     mesh = bpy.data.objects.new(name, _build_mesh(name, mannequin()))
     collection.objects.link(mesh)
     _skin(mesh, armature, mannequin().bones)
-
-
-def is_our_character(ob: Object | None) -> bool:
-    """Whether it is an armature with all bones of our skeleton."""
-    return (
-        ob is not None and ob.type == "ARMATURE" and all(name in ob.pose.bones for name in JOINTS)
-    )
-
-
-def own_target(armature: Object) -> Target:
-    """All bones of our character: its rest pose is the skeleton's own. Raises UserError."""
-    if not is_our_character(armature):
-        raise UserError(
-            f"'{armature.name}' is no MoMask character.", fix="momask.use_new_character"
-        )
-    rest = read_rest(armature)
-    rows = [rest.index[name] for name in JOINTS]
-    return Target(
-        bones=JOINTS,
-        parents=PARENTS,
-        heads=rest.heads[rows],
-        axes=rest.rotations[rows],
-        roles=JOINT_OF,
-        spine=tuple(INDEX[name] for name in ("spine1", "spine2", "spine3")),
-        necks=(INDEX["neck"],),
-        carrier=INDEX["pelvis"],
-        to_rig=rotation.IDENTITY,
-        scale=rest.scale,
-    )
 
 
 def _tail(name: str) -> np.ndarray:

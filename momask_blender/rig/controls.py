@@ -93,7 +93,8 @@ class _Search:
             for switch in self._wiring.switches(bone):
                 if switch.property in KNOWN and switch not in self._switches:
                     self._switches.append(switch)
-                    self._set(switch)
+                    self._probe.set(switch)
+        self._look_again()
 
     def _untried(self, bone: str) -> list[Switch]:
         """Properties that its constraints depend on, but for those already settled."""
@@ -102,12 +103,13 @@ class _Search:
 
     def _set(self, switch: Switch) -> float:
         """Put a property of the copy to a value; returns the one before."""
-        bone = self._probe.bone(switch.bone)
-        before = bone[switch.property]
-        bone[switch.property] = type(before)(switch.value)
+        before = self._probe.set(switch)
+        self._look_again()
+        return before
+
+    def _look_again(self) -> None:
         self._follow.clear()
         self._rest = self._probe.matrices()
-        return float(before)
 
     # -- controls
 

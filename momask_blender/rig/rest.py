@@ -4,6 +4,7 @@ import numpy as np
 from bpy.types import Object
 
 from ..contract import rotation
+from .metadata import read_metadata
 from .rest_bones import RestBones
 
 
@@ -24,6 +25,8 @@ def read_rest(armature: Object) -> RestBones:
         scale=scale,
         inherits_rotation=tuple(bone.use_inherit_rotation for bone in bones),
         local_location=tuple(bone.use_local_location for bone in bones),
+        connected=tuple(bone.use_connect and bone.parent is not None for bone in bones),
+        metadata=read_metadata(armature.data),
     )
 
 

@@ -27,6 +27,7 @@ class RestBones:
     scale: float = 1.0  # metres per unit of the armature
     inherits_rotation: tuple[bool, ...] = ()  # empty: all do
     local_location: tuple[bool, ...] = ()  # empty: all are moved along their own axes
+    connected: tuple[bool, ...] = ()  # empty: none; these stay at their parent's tail
     metadata: dict[str, dict[str, str]] = field(default_factory=dict)  # source -> role -> bone
 
     @cached_property

@@ -10,10 +10,12 @@ from control_rigs import OWN_MAP, add_controls, plain_target, run_to_end
 from momask_blender.contract.skeleton import JOINTS
 from momask_blender.retarget.fit import Fit
 from momask_blender.retarget.target import bone_heads
+from momask_blender.rig.joint_map import JointMap
 
 pytestmark = pytest.mark.blender
 
 NUM_KEYS, FPS, FIRST = 30, 24.0, 11
+OWN_JOINTS = JointMap(OWN_MAP)
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ def play(bpy, armature, pose, fit: Fit = Fit()):  # noqa: B008
     from momask_blender.animation.takes import make_take, play_take
     from momask_blender.fitting import fit_motion, read_rig, take_keys
 
-    rig = run_to_end(read_rig(armature, fit))
+    rig = run_to_end(read_rig(armature, OWN_JOINTS, fit))
     motion = run_to_end(fit_motion(rig, pose, NUM_KEYS, FPS))
     name, said = run_to_end(make_take(armature, take_of(armature, fit), take_keys(rig, motion)))
     play_take(armature, bpy.data.actions[name])
@@ -74,7 +76,7 @@ def test_a_control_rig_plays_through_its_controls(bpy, scene, controlled, motion
             name = plain.bones[bone]
             head = np.array(controlled.pose.bones[name].head)
             place = wanted[key, rig.target.roles[role]]
-            np.testing.assert_allclose(head, place, atol=1e-3 if ik_feet else 2e-5, err_msg=name)
+            np.testing.assert_allclose(head, place, atol=2e-3 if ik_feet else 2e-5, err_msg=name)
 
 
 def test_reading_a_rig_changes_nothing(bpy, scene, controlled):
@@ -83,23 +85,14 @@ def test_reading_a_rig_changes_nothing(bpy, scene, controlled):
     controlled.pose.bones["ctl pelvis"].location = (1.0, 2.0, 3.0)
     kinds = ("objects", "armatures", "scenes", "actions")
     before = {kind: getattr(bpy.data, kind).keys() for kind in kinds}
-    steps = read_rig(controlled, Fit())
+    steps = read_rig(controlled, OWN_JOINTS, Fit())
     next(steps)
     steps.close()
     assert {kind: getattr(bpy.data, kind).keys() for kind in kinds} == before
-    run_to_end(read_rig(controlled, Fit()))
+    run_to_end(read_rig(controlled, OWN_JOINTS, Fit()))
     assert {kind: getattr(bpy.data, kind).keys() for kind in kinds} == before
     assert tuple(controlled.pose.bones["ctl pelvis"].location) == (1.0, 2.0, 3.0)
     assert controlled.pose.bones["ctl pelvis"]["legs"] == 1.0
-
-
-def test_bones_that_are_not_known_are_refused_in_words(bpy, scene, character):
-    from momask_blender.errors import UserError
-    from momask_blender.fitting import read_rig
-
-    character.data.bones["left_knee"].name = "tail"
-    with pytest.raises(UserError, match="'Mannequin' is no MoMask character"):
-        run_to_end(read_rig(character, Fit()))
 
 
 def test_a_take_that_is_given_up_is_gone(bpy, scene, character, motion):
@@ -107,7 +100,7 @@ def test_a_take_that_is_given_up_is_gone(bpy, scene, character, motion):
     from momask_blender.fitting import fit_motion, read_rig, take_keys
 
     before = bpy.data.actions.keys()
-    rig = run_to_end(read_rig(character, Fit()))
+    rig = run_to_end(read_rig(character, OWN_JOINTS, Fit()))
     keys = take_keys(rig, run_to_end(fit_motion(rig, motion, NUM_KEYS, FPS)))
     steps = make_take(character, take_of(character, Fit()), keys)
     for _ in range(5):
