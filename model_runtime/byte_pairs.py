@@ -8,6 +8,7 @@ import html
 import re
 import unicodedata
 from functools import lru_cache
+from itertools import pairwise
 
 from model_runtime.tokenizer import Pieces
 
@@ -50,7 +51,7 @@ class BytePairs:
         pieces = [letters[byte] for byte in word.encode("utf-8")]
         pieces[-1] += WORD_END
         while len(pieces) > 1:
-            pair = min(zip(pieces, pieces[1:], strict=False), key=self._rank)
+            pair = min(pairwise(pieces), key=self._rank)
             if pair not in self._ranks:
                 break
             pieces = _joined(pieces, pair)

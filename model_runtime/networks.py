@@ -1,5 +1,6 @@
 """What every backend does alike: prompts, guidance, statistics, each clip at its own length."""
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_runtime.byte_pairs import BytePairs
+from model_runtime.kit import KIT_FPS, NUM_KIT_FEATURES
 from model_runtime.nets.configs import (
     ClipTowerConfig,
     Config,
@@ -34,6 +36,7 @@ from model_runtime.weights_folder import (
     read_verified,
     write_folder,
 )
+from momask_blender.contract.skeleton import FPS
 
 __all__ = [
     "CARD_FILE",
@@ -164,6 +167,15 @@ class Networks(ABC):
         self.mean, self.std = read_statistics(card)
         tower = card.parts.get("text")
         self.tokenizer = read_tokenizer(card.folder, tower) if tower else None
+
+    @property
+    def is_kit(self) -> bool:
+        """Whether its motions are KIT-ML's, see kit.py."""
+        return self.configs.rvq.num_features == NUM_KIT_FEATURES
+
+    def frames_for(self, num_frames: int) -> int:
+        """How many frames of its own cover `num_frames` at 20 fps."""
+        return math.ceil((num_frames - 1) * KIT_FPS / FPS) + 1 if self.is_kit else num_frames
 
     @abstractmethod
     def run_base(self, tokens: Tokens, texts: Array) -> Array:

@@ -132,7 +132,9 @@ class TorchNetworks(Networks):
         self.residual: ResidualTransformer = load(ResidualTransformer, "residual")
         self.length: LengthEstimator = load(LengthEstimator, "length")  # or None, as in the card
         is_clip = isinstance(self.configs.text, ClipTowerConfig)
-        self.tower: SentenceTower | ClipTower = load(ClipTower if is_clip else SentenceTower, "text")
+        self.tower: SentenceTower | ClipTower = load(
+            ClipTower if is_clip else SentenceTower, "text"
+        )
 
     @classmethod
     def open(cls, folder: Path, device: str = "auto") -> "TorchNetworks":

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load, save_file
+from safetensors.numpy import load, save
 
 from model_runtime.packing import Tensors, unpack
 from model_runtime.sampling import Sampling
@@ -261,7 +261,7 @@ def write_folder(
     card: dict[str, Any] = {"format": FORMAT} | about
     for name, tensors in packed.items():
         file = folder / f"{name}.safetensors"
-        save_file({key: np.ascontiguousarray(value) for key, value in tensors.items()}, file)
+        file.write_bytes(save({key: np.ascontiguousarray(value) for key, value in tensors.items()}))
         card[name] = file_part(file) | ({"config": configs[name]} if name in configs else {})
     _write_graphs(folder, card, graphs)
 

@@ -183,7 +183,9 @@ def convert_own(chosen: argparse.Namespace) -> None:
             f"python -m model_runtime graphs {chosen.out}"
         )
     if clip is None:
-        print(f"It cannot read prompts. Run `{PROGRAM} fetch clip` and convert again, or add --clip.")
+        print(
+            f"It cannot read prompts. Run `{PROGRAM} fetch clip` and convert again, or add --clip."
+        )
     print(f"Wrote {chosen.out}")
 
 

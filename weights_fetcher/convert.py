@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from model_runtime.nets.configs import (
     ClipTowerConfig,
@@ -121,7 +121,7 @@ def _write_text_tower(folder: Path, tower: TextTower) -> dict[str, Any]:
     """Write it and return the card's entry."""
     folder.mkdir()
     weights, merges = folder / "text.safetensors", folder / "merges.txt"
-    save_file({name: np.ascontiguousarray(each) for name, each in tower.tensors.items()}, weights)
+    weights.write_bytes(save({k: np.ascontiguousarray(v) for k, v in tower.tensors.items()}))
     merges.write_text(tower.merges, encoding="utf-8", newline="\n")
     part = {"kind": "clip", "config": tower.config, "vocabulary": file_part(merges)}
     return file_part(weights) | part
