@@ -1,9 +1,8 @@
 """KIT-ML's motions on our skeleton: 21 joints at 12.5 fps in millimetres -> 22 at 20 fps in metres.
 
 The joints are those of the Master Motor Map: pelvis, spine and thorax, lower and upper neck, arms,
-and legs down to the ball of the foot and the toes. Ours has one joint more in the spine, and collars;
-they are placed between their neighbours as in our rest pose. Toes and the end of the neck are all
-there is of feet and head.
+legs down to the ball of the foot, toes. Ours has one joint more in the spine, and collars: they are
+placed between their neighbours as in our rest pose. The upper neck stands for our head.
 """
 
 import numpy as np
@@ -20,15 +19,8 @@ NUM_KIT_FEATURES = 251
 
 TRUNK = {"pelvis": 0, "spine1": 1, "spine3": 2, "neck": 3, "head": 4}
 LIMBS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle", "foot")
-FIRST_SIDE = (
-    5,
-    6,
-    7,
-    11,
-    12,
-    13,
-    14,
-)  # of LIMBS; the release's names of sides contradict each other
+# Of LIMBS. Which is left is measured: what the release says of it contradicts itself.
+FIRST_SIDE = (5, 6, 7, 11, 12, 13, 14)
 SECOND_SIDE = (8, 9, 10, 16, 17, 18, 19)
 
 # Joint that KIT lacks -> the joints that it is placed between, the first being the origin.

@@ -21,8 +21,8 @@ Send = Callable[[Message], None]
 
 LOADING, READING, WRITING = "Loading the model", "Reading the prompt", "Saving"
 KIT_NOTICE = (
-    "'{}' moves 21 joints at 12.5 frames per second: collars and the middle of the spine are placed "
-    "between their neighbours, and fast motion is smoother than it was."
+    "'{}' moves 21 joints at 12.5 frames per second: collars and the middle of the spine are "
+    "placed between their neighbours, and fast motion is smoother than it was."
 )
 USUAL_PARTS = 20  # of a job, while the model that says how many is not open yet
 

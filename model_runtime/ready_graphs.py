@@ -7,7 +7,6 @@ not have. `training/published_graphs.py` makes these files, named by what they a
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 from model_runtime.nets.configs import NetworkConfig
@@ -32,6 +31,6 @@ def ready_graphs(configs: Mapping[str, NetworkConfig]) -> dict[str, bytes]:
 def graph_file(name: str, config: NetworkConfig) -> str:
     """A graph's file name, with a digest of the sizes that it is made from."""
     ignored = WITHOUT_EFFECT.get(name, ("dropout",))
-    sizes = {key: value for key, value in asdict(config).items() if key not in ignored}
+    sizes = {key: value for key, value in vars(config).items() if key not in ignored}
     digest = hashlib.sha256(json.dumps(sizes, sort_keys=True).encode()).hexdigest()
     return f"{name}-{digest[:12]}.onnx"

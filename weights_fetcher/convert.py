@@ -83,9 +83,9 @@ def convert(
 
     Returns whether it has graphs for ONNX Runtime.
 
-    `dataset` is t2m or kit, None: what the tree holds. `base` and `residual` name a transformer's folder where the tree holds several; `clip` holds
-    CLIP's files, without which the model cannot read prompts. Raises ConvertError, TensorFileError
-    or OSError; nothing is left behind then.
+    `dataset` is t2m or kit, None: what the tree holds. `base` and `residual` name a transformer's
+    folder where the tree holds several; `clip` holds CLIP's files, without which the model cannot
+    read prompts. Raises ConvertError, TensorFileError or OSError; nothing is left behind then.
     """
     out = out.absolute()
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
