@@ -20,6 +20,7 @@ from weights_fetcher.tensor_reader import TensorArchive, TensorRef
 
 ARCHIVE, PAIRS = "ViT-B-32.pt", "bpe_simple_vocab_16e6.txt.gz"
 MAX_PAIRS_BYTES = 16 * 2**20
+NUM_PIECES = 2 * 256 + NUM_MERGES + 2  # bytes, also at a word's end; merges; start and end
 HEAD_WIDTH = 64  # fixed in CLIP
 LAYERS = "transformer.resblocks."
 # What the archive holds beside the text tower: the image tower, the scale between both, sizes.
@@ -79,6 +80,8 @@ def tower_config(shapes: Mapping[str, tuple[int, ...]], file: Path) -> dict[str,
         }
     except (KeyError, ValueError, IndexError) as error:
         raise ConvertError(f"{file} holds no text tower of CLIP ({error}).") from error
+    if num_pieces != NUM_PIECES:
+        raise ConvertError(f"{file} knows {num_pieces} byte pairs, CLIP's list gives {NUM_PIECES}.")
     return config
 
 

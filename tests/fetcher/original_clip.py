@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import warnings
 from collections import OrderedDict
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from model_runtime.byte_pairs import NUM_MERGES
-from weights_fetcher.clip import ARCHIVE, PAIRS
+from weights_fetcher.clip import ARCHIVE, NUM_PIECES, PAIRS
 
 MERGES = Path(__file__).resolve().parents[1] / "goldens" / "clip_merges.txt.gz"
 
@@ -39,12 +40,12 @@ class Transformer(nn.Module):
 class Clip(nn.Module):
     """Its tensors are what matters; it computes nothing that CLIP does."""
 
-    def __init__(self, width: int = 512, num_layers: int = 12, num_pieces: int = 49408) -> None:
+    def __init__(self, width: int = 512, num_layers: int = 12) -> None:
         super().__init__()
         self.context_length = 77
         self.visual = nn.Sequential(OrderedDict(conv1=nn.Conv2d(3, 8, 4), ln_post=nn.LayerNorm(8)))
         self.transformer = Transformer(width, num_layers)
-        self.token_embedding = nn.Embedding(num_pieces, width)
+        self.token_embedding = nn.Embedding(NUM_PIECES, width)
         self.positional_embedding = nn.Parameter(torch.randn(77, width) * 0.01)
         self.ln_final = nn.LayerNorm(width)
         self.text_projection = nn.Parameter(torch.randn(width, 512) * width**-0.5)
@@ -81,7 +82,9 @@ def golden_clip(file: Path) -> Clip:
 def write_originals(folder: Path, clip: Clip, merges: bytes | None = None) -> Path:
     """The two files as they are fetched."""
     folder.mkdir(parents=True)
-    torch.jit.save(torch.jit.script(clip.eval()), folder / ARCHIVE)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # TorchScript is what CLIP came in
+        torch.jit.save(torch.jit.script(clip.eval()), folder / ARCHIVE)
     lines = gzip.decompress(MERGES.read_bytes()) if merges is None else merges
     title, rest = b'"bpe_simple_vocab_16e6.txt#version: 0.2\n', b"more of it\n" * 3
     with io.BytesIO() as packed:
