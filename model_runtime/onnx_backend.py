@@ -13,6 +13,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from model_runtime.nets.configs import ClipTowerConfig
 from model_runtime.networks import Networks
 from model_runtime.packing import Tensors
 from model_runtime.weights_folder import (
@@ -84,6 +85,7 @@ class OnnxNetworks(Networks):
         tensors = read_tensors(folder, weights)
         if name in NOT_TAKEN:
             tensors = {k: v for k, v in tensors.items() if not k.startswith(NOT_TAKEN[name])}
+        tensors = {k: v for k, v in tensors.items() if v.size}  # two layers share no table
         try:
             session = _session(content, tensors, folder / graph.file)
         except Exception as error:  # ONNX Runtime has no common class of its own
@@ -106,7 +108,8 @@ class OnnxNetworks(Networks):
             return configs.length.num_classes
         if name == "text":
             assert configs.text
-            return configs.text.width
+            tower = configs.text
+            return tower.size if isinstance(tower, ClipTowerConfig) else tower.width
         return {
             "base": configs.base.num_codes,
             "residual": configs.residual.num_codes + 1,

@@ -151,7 +151,7 @@ def test_a_card_that_is_none_is_refused(folder: Path, card: str, words: str):
         (lambda card: card.update(rvq=[]), "damaged"),
         (lambda card: card.update(rvq="rvq.safetensors"), "damaged"),
         (lambda card: card["base"].pop("sha256"), "no entry 'sha256'"),
-        (lambda card: card["text"].update(kind="clip"), "newer version"),
+        (lambda card: card["text"].update(kind="t5"), "newer version"),
         (lambda card: card["text"].pop("vocabulary"), "vocabulary"),
         (lambda card: card.update(sampling={"steps": 0}), "steps must be 1 to 100"),
         (lambda card: card.update(sampling={"speed": 1}), "speed"),
