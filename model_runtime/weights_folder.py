@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load, save_file
+from safetensors.numpy import load, save
 
 from model_runtime.packing import Tensors, unpack
 from model_runtime.sampling import Sampling
@@ -30,7 +30,7 @@ SHIPPED_WEIGHTS = Path(__file__).with_name("weights")
 REQUIRED_PARTS = ("rvq", "base", "residual")
 NETWORK_PARTS = (*REQUIRED_PARTS, "length", "text")
 OTHER_PARTS = ("known_prompts",)  # see familiarity.py
-TEXT_KINDS = ("sentence",)
+TEXT_KINDS = ("sentence", "clip")
 GRAPHS = {  # what runs on ONNX Runtime -> the part whose weights it takes
     "base": "base",
     "residual": "residual",
@@ -53,6 +53,7 @@ class Part:
     sha256: str
     config: dict[str, Any] = field(default_factory=dict)
     vocabulary: "Part | None" = None  # of a text tower
+    kind: str | None = None  # of a text tower: one of TEXT_KINDS
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,7 @@ def _read_part(fields: dict[str, Any], folder: Path) -> Part:
         sha256=str(fields["sha256"]),
         config=dict(fields.get("config", {})),
         vocabulary=_read_part(vocabulary, folder) if vocabulary else None,
+        kind=fields.get("kind"),
     )
     if not _is_inside(folder, part.file):
         raise WeightsError(
@@ -259,7 +261,7 @@ def write_folder(
     card: dict[str, Any] = {"format": FORMAT} | about
     for name, tensors in packed.items():
         file = folder / f"{name}.safetensors"
-        save_file({key: np.ascontiguousarray(value) for key, value in tensors.items()}, file)
+        file.write_bytes(save({key: np.ascontiguousarray(value) for key, value in tensors.items()}))
         card[name] = file_part(file) | ({"config": configs[name]} if name in configs else {})
     _write_graphs(folder, card, graphs)
 

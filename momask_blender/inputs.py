@@ -1,5 +1,6 @@
 """What the panel is set to -> a request, and where its result goes. Says what is missing."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -164,7 +165,10 @@ def lack_of_target(context: Context, settings: Any) -> Lack | None:
     return None
 
 
-def lack_of_length(settings: Any) -> Lack | None:
+def lack_of_length(settings: Any, model_can_choose: bool) -> Lack | None:
+    if settings.length == "MODEL" and not model_can_choose:
+        name = preferences().model
+        return Lack(f"The model '{name}' cannot choose a length: set Length to Seconds")
     try:
         num_frames(settings)
     except (UserError, ValueError) as error:
@@ -190,12 +194,26 @@ def weights_folder() -> str:
 
 def known_models() -> list[str]:
     """Names of the shipped model and of those in the weights folder."""
-    folder = weights_folder()
-    roots = [SHIPPED_WEIGHTS, Path(folder) if folder else weights_root()]
     names: list[str] = []
-    for root in roots:
+    for root in _roots():
         try:
             names += sorted(card.parent.name for card in root.glob(f"*/{CARD_FILE}"))
         except OSError:
             continue  # a share that is offline offers no models
     return names
+
+
+def can_choose_length(name: str) -> bool:
+    """Whether the model has a length estimator, by its card. Looks at files: not for drawing."""
+    for root in _roots():
+        try:
+            card = json.loads((root / name / CARD_FILE).read_text(encoding="utf-8"))
+            return bool(card.get("length"))
+        except (OSError, ValueError, AttributeError):
+            continue  # not here, or damaged: opening it tells
+    return True
+
+
+def _roots() -> list[Path]:
+    folder = weights_folder()
+    return [SHIPPED_WEIGHTS, Path(folder) if folder else weights_root()]

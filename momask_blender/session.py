@@ -26,7 +26,14 @@ from .contract.messages import (
 )
 from .errors import UserError
 from .history import History
-from .inputs import Lack, known_models, lack_of_runtime, model_name, weights_folder
+from .inputs import (
+    Lack,
+    can_choose_length,
+    known_models,
+    lack_of_runtime,
+    model_name,
+    weights_folder,
+)
 from .job import Job, start_worker
 from .placement import Placed, Placement, place
 from .rig.known_maps import known_maps
@@ -55,6 +62,7 @@ class Session:
     notice: Notice | None = None
     lack: Lack | None = None  # what the installation misses
     models: list[str] = field(default_factory=list)  # names to choose from
+    can_choose_length: bool = True  # the chosen model
     runs_on: str = ""  # where the loaded model runs, empty while none is loaded
     suspended: str = ""  # why a finished motion has to wait
     history: History = field(default_factory=History)
@@ -107,6 +115,7 @@ class Session:
     def look_around(self) -> None:
         """Look at the disk when the add-on or a preference changes, so that drawing need not."""
         self.models, self.lack = known_models(), lack_of_runtime()
+        self.can_choose_length = can_choose_length(preferences().model)
 
     def open_folder(self) -> None:
         """Earlier prompts and joint maps: a folder that cannot be made costs these only."""

@@ -29,6 +29,7 @@ ALLOWED = {
     "pickle": (),
     "model_runtime": (
         "model_runtime/",
+        "weights_fetcher/clip.py",
         "weights_fetcher/convert.py",
         "weights_fetcher/evaluator.py",
         "weights_fetcher/verify.py",

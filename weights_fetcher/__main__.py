@@ -19,7 +19,7 @@ from weights_fetcher.download import Patience
 from weights_fetcher.errors import FetchError
 from weights_fetcher.fetcher import Fetcher
 from weights_fetcher.reports import Lines, Messages, megabytes, say
-from weights_fetcher.store import ABSENT, Store, in_words
+from weights_fetcher.store import ABSENT, FETCHED, Store, in_words
 
 PROGRAM = "python -m weights_fetcher"
 INTERRUPTED = 130
@@ -83,6 +83,10 @@ def _parser() -> Parser:
     conversion.add_argument("--out", type=Path, required=True, help="new weights folder")
     conversion.add_argument("--base", metavar="NAME", help="which masked transformer, of several")
     conversion.add_argument("--residual", metavar="NAME", help="which residual transformer")
+    conversion.add_argument("--dataset", choices=("t2m", "kit"), help="which one, of both")
+    conversion.add_argument(
+        "--clip", type=Path, metavar="DIR", help="CLIP's two files (default: the fetched ones)"
+    )
     return parser
 
 
@@ -171,12 +175,23 @@ def remove(chosen: argparse.Namespace) -> None:
 
 
 def convert_own(chosen: argparse.Namespace) -> None:
-    if not _convert(chosen.tree, chosen.out, base=chosen.base, residual=chosen.residual):
+    clip = chosen.clip or _fetched_clip()
+    options = {"dataset": chosen.dataset, "base": chosen.base, "residual": chosen.residual}
+    if not _convert(chosen.tree, chosen.out, clip=clip, **options):
         print(
             "It has no graphs for ONNX Runtime yet. Where PyTorch is installed, run: "
             f"python -m model_runtime graphs {chosen.out}"
         )
+    if clip is None:
+        print(
+            f"It cannot read prompts. Run `{PROGRAM} fetch clip` and convert again, or add --clip."
+        )
     print(f"Wrote {chosen.out}")
+
+
+def _fetched_clip() -> Path | None:
+    store, model = Store(weights_root()), read_catalogue(SHIPPED).find("clip")
+    return store.downloads(model) if store.state(model) == FETCHED else None
 
 
 def _convert(*arguments: Any, **options: Any) -> bool:

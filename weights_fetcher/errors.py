@@ -11,5 +11,9 @@ class FetchError(Exception):
         self.code = code
 
 
+class ConvertError(ValueError):
+    """Published files that cannot be converted; the message is for the user."""
+
+
 class UnfitError(Exception):
     """What came is not the published file; the words say how one knows."""

@@ -15,7 +15,7 @@ from weights_fetcher.errors import FetchError, UnfitError
 from weights_fetcher.reports import Reporter, megabytes
 from weights_fetcher.store import FETCHED, ORIGIN, READY, Store, in_words, sha256_of
 
-Convert = Callable[[Path, Path, str], object]  # published tree, new weights folder, data set
+Convert = Callable[..., object]  # published tree, new weights folder, data set, clip=its folder
 
 
 @dataclass
@@ -199,7 +199,9 @@ class Fetcher:
     def _convert(self, model: Model) -> None:
         self.report.progress(f"Converting {model.title}", 0, 1)
         draft = self.store.incoming(model) / "draft" / model.name
-        self.convert(self.store.downloads(model), draft, model.dataset)
+        needed = [self.store.downloads(self.catalogue.find(name)) for name in model.needs]
+        clip = needed[0] if needed else None
+        self.convert(self.store.downloads(model), draft, model.dataset, clip=clip)
         (draft / ORIGIN).write_text(self._origin(model), encoding="utf-8")
         target = self.store.converted(model)
         if target.exists():
