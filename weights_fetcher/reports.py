@@ -26,7 +26,7 @@ class Lines:
     def progress(self, phase: str, done: int, total: int) -> None:
         if not self._rhythm.is_due(phase, done == total):
             return
-        share = f" {100 * done / total:3.0f} %" if total else ""
+        share = f" {100 * done / total:3.0f} %" if total > 1 else ""
         _write(sys.stderr, f"{CLEAR}{phase}{share}\r" if self._is_terminal else f"{phase}{share}\n")
 
     def notice(self, text: str) -> None:
