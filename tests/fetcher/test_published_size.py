@@ -1,4 +1,4 @@
-"""Trees of the published size, with random numbers: every key arrives, and nothing needs PyTorch."""
+"""Trees of the published size with random numbers: every key arrives, without PyTorch."""
 
 import json
 import os
@@ -114,4 +114,5 @@ def compare(onnx: OnnxNetworks, pytorch: TorchNetworks) -> None:
     np.testing.assert_allclose(*logits, atol=1e-4)
     made = [generate(each, text, [48], [7], each.card.sampling)[0] for each in (onnx, pytorch)]
     assert np.array_equal(made[0].tokens, made[1].tokens)
-    np.testing.assert_allclose(made[0].joints, made[1].joints, atol=1e-3)
+    most = np.abs(made[0].features).max()
+    np.testing.assert_allclose(made[0].features, made[1].features, rtol=0, atol=1e-4 * most)
