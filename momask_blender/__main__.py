@@ -9,7 +9,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from .contract.command_line import Parser, add_generate_arguments, generate_request, refuse
 from .contract.messages import Generate, Notice, Progress
@@ -253,10 +253,20 @@ def quiet_stdout() -> Iterator[None]:
             os.close(kept)
 
 
+def leave(status: int) -> NoReturn:
+    """Not through the end of Blender's module: that may crash, or wait for a thread for ever."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if (bpy := sys.modules.get("bpy")) is not None:
+        shutil.rmtree(bpy.app.tempdir, ignore_errors=True)
+        os._exit(status)
+    sys.exit(status)
+
+
 if __name__ == "__main__":
     assert isinstance(sys.stdout, io.TextIOWrapper)
     sys.stdout.reconfigure(errors="backslashreplace")  # file names that the terminal cannot show
     try:
-        sys.exit(main())
+        leave(main())
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        leave(INTERRUPTED)

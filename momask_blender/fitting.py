@@ -14,6 +14,8 @@ from .contract.pose import Pose
 from .refs import Ref
 from .retarget.border import pose_to_blender, resample_pose
 from .retarget.channels import BoneKeys, bone_keys
+from .retarget.contacts import find_contacts, track_pose
+from .retarget.feet import planting
 from .retarget.fit import Fit
 from .retarget.solve import solve_motion
 from .retarget.target import BoneMotion, Target
@@ -28,17 +30,20 @@ from .rig.present import bones_between, with_present_anchor
 from .rig.rest import read_rest
 from .rig.sample import present_heads
 
+AT_REST = 1e-5  # of its size: a rig whose joints are nearer to those of its rest pose rests
+
 
 @dataclass(frozen=True, eq=False)
 class Rig:
     """All that has to be known of an armature to key motions on it."""
 
     target: Target
+    plain: Target  # the bones that the mesh follows; on plain skeletons those that are keyed
     fit: Fit
-    start: Standing
+    start: Standing | None  # None: where the rig rests
     controls: Controls | None = None
     ik_feet: IkFeet | None = None
-    between: tuple[str, ...] = ()  # undriven bones between driven ones
+    between: tuple[str, ...] = ()  # undriven bones that move driven ones
     fingers: dict[str, NDArray] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -68,11 +73,15 @@ def read_rig(
     at_cursor = fit.start == "CURSOR" and cursor is not None
     return Rig(
         target=target,
+        plain=plain,
         fit=fit,
         start=_under(cursor, armature, plain) if at_cursor else _as_it_stands(armature, plain),
         controls=controls,
         ik_feet=ik_feet,
-        between=tuple(bone.name for bone in bones_between(armature, target)),
+        between=(
+            *(bone.name for bone in bones_between(armature, target)),
+            *(controls.leaders if controls else ()),
+        ),
         fingers=relaxed_fingers(rest, plain) if fit.relaxed_hands else {},
         warnings=(
             *notes,
@@ -82,8 +91,11 @@ def read_rig(
     )
 
 
-def _as_it_stands(armature: Object, plain: Target) -> Standing:
-    return standing(present_heads(armature, plain), plain)
+def _as_it_stands(armature: Object, plain: Target) -> Standing | None:
+    heads = present_heads(armature, plain)
+    if np.abs(heads - plain.heads).max() < AT_REST * np.ptp(plain.heads, axis=0).max():
+        return None
+    return standing(heads, plain)
 
 
 def _under(cursor: Matrix, armature: Object, plain: Target) -> Standing:
@@ -106,6 +118,12 @@ def fit_motion(
     yield
     motion = begin_at(target, motion, rig.start)
     yield
+    if fit.feet != "OFF":
+        is_strict = fit.feet == "STRICT"
+        contacts = find_contacts(track_pose(resampled), fps, is_strict)
+        yield
+        motion = yield from planting(target, motion, contacts, fps, is_strict, fit.ground)
+        yield
     if fit.travel == "IN_PLACE":
         return in_place(target, motion, fps)
     if fit.travel == "ROOT_BONE" and target.root >= 0:

@@ -7,6 +7,7 @@ for features, not version numbers.
 import math
 from typing import Any
 
+import bpy
 from bpy.types import ID, Action, Object
 
 
@@ -53,6 +54,21 @@ def bound_channels(ob: Object) -> Any:
 def playing(ob: Object) -> tuple[Action, Any]:
     """The Action that `ob` plays and its slot, None before there were slots."""
     return ob.animation_data.action, getattr(ob.animation_data, "action_slot", None)
+
+
+def copied_channels(ob: Object, copy: Action) -> Any:
+    """What holds the `.fcurves` for `ob` in a copy of the Action that it plays."""
+    slot = playing(ob)[1]
+    return copy if slot is None else _channelbag(copy, copy.slots[slot.identifier])
+
+
+def bind_copy(ob: Object, copy: Action) -> None:
+    """Make a copy of the Action that `ob` plays play instead, with the same slot."""
+    slot = playing(ob)[1]
+    identifier = slot.identifier if slot else None
+    ob.animation_data.action = copy
+    if identifier is not None:
+        ob.animation_data.action_slot = copy.slots[identifier]
 
 
 def key_range(channels: Any) -> tuple[int, int]:
@@ -110,3 +126,41 @@ def strip_channels(ob: Object) -> Any:
 def ensure_group(channels: Any, name: str) -> Any:
     """The F-curve group of that name in an Action or channelbag."""
     return channels.groups.get(name) or channels.groups.new(name)
+
+
+def copy_of_action(ob: Object, name: str) -> Action:
+    """A copy of what `ob` plays, bound to nothing; a new Action where it plays none."""
+    own = ob.animation_data.action if ob.animation_data else None
+    copy = own.copy() if own else bpy.data.actions.new(name)
+    copy.name, copy.use_fake_user = name, True
+    copy.asset_clear()
+    _keep_slot_of(ob, copy)
+    return copy
+
+
+def _keep_slot_of(ob: Object, copy: Action) -> None:
+    """Of several slots the one that `ob` plays has to be the one that `new_channels` finds."""
+    slot = getattr(ob.animation_data, "action_slot", None) if ob.animation_data else None
+    if slot is None or not hasattr(copy, "slots"):
+        return
+    for other in [each for each in copy.slots if each.identifier != slot.identifier]:
+        copy.slots.remove(other)
+
+
+def strip_above(ob: Object, action: Action, frames: tuple[int, int], is_shown: bool) -> None:
+    """A strip on an NLA track of its own above the others. It shows nothing outside its frames."""
+    track = (ob.animation_data or ob.animation_data_create()).nla_tracks.new()
+    track.name, track.mute = action.name, not is_shown
+    strip = track.strips.new(action.name, frames[0], action)
+    if hasattr(strip, "action_slot"):
+        strip.action_slot = action.slots[0]
+    strip.action_frame_start, strip.action_frame_end = frames
+    strip.frame_end = frames[1]
+    strip.use_sync_length = False
+    strip.extrapolation, strip.blend_type = "NOTHING", "REPLACE"
+
+
+def is_in_strips(ob: Object, action: Action) -> bool:
+    data = ob.animation_data
+    tracks = data.nla_tracks if data else ()
+    return any(strip.action == action for track in tracks for strip in track.strips)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .actions import ensure_group
+from .key_array import KEY, Keys
 
 Array = NDArray[np.floating]
 
@@ -67,3 +68,22 @@ def read_channels(channels: Any, data_path: str) -> tuple[Array, Array]:
     if not keys or any(not np.array_equal(co[:, 0], keys[0][:, 0]) for co in keys):
         raise ValueError(f"The F-curves of {data_path} have no frames in common.")
     return keys[0][:, 0], np.stack([co[:, 1] for co in keys], axis=-1)
+
+
+def read_keys(curve: Any) -> Keys:
+    """All keys of an F-curve, (N,)."""
+    keys = np.zeros(len(curve.keyframe_points), KEY)
+    for name in KEY.names or ():
+        column = np.ascontiguousarray(keys[name])
+        curve.keyframe_points.foreach_get(name, column.reshape(-1))
+        keys[name] = column
+    return keys
+
+
+def write_keys(curve: Any, keys: Keys) -> None:
+    """Replace all keys of an F-curve. Handles come as they are: Blender computes none anew."""
+    points = curve.keyframe_points
+    points.clear()
+    points.add(len(keys))
+    for name in KEY.names or ():
+        points.foreach_set(name, np.ascontiguousarray(keys[name]).reshape(-1))

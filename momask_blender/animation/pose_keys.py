@@ -53,7 +53,7 @@ def write_bone(
 def _write_rotation(
     channels: Any, bone: PoseBone, quats: Array, first_frame: int, reduce: bool
 ) -> None:
-    quats = _with_locked_angles(bone, quats)
+    quats = with_locked_angles(bone, quats)
     values = rotation_values(bone, quats)
 
     def error(played: Array, wanted: Array) -> Array:
@@ -79,8 +79,13 @@ def _hold_at_rest(channels: Any, bone: PoseBone, name: str, frame: int) -> None:
 
 
 def _write(channels: Any, bone: PoseBone, name: str, frames: NDArray, values: Array) -> None:
-    free = [index for index, is_locked in enumerate(_locks(bone, name)) if not is_locked]
+    free = free_channels(bone, name)
     write_channels(channels, data_path(bone, name), bone.name, frames, values, free)
+
+
+def free_channels(bone: PoseBone, name: str) -> list[int]:
+    """Which channels of a property the animator has not locked."""
+    return [index for index, is_locked in enumerate(_locks(bone, name)) if not is_locked]
 
 
 def _locks(bone: PoseBone, name: str) -> list[bool]:
@@ -108,7 +113,7 @@ def _locks_angles(bone: PoseBone, name: str) -> bool:
     return name in ("rotation_quaternion", "rotation_axis_angle") and not bone.lock_rotations_4d
 
 
-def _with_locked_angles(bone: PoseBone, quats: Array) -> Array:
+def with_locked_angles(bone: PoseBone, quats: Array) -> Array:
     if not _locks_angles(bone, rotation_channel(bone)) or not any(bone.lock_rotation):
         return quats
     angles, now = to_euler(quats, "XYZ"), bone.matrix_basis.to_euler("XYZ")

@@ -42,6 +42,7 @@ class Take:
     settings: dict[str, Any] = field(default_factory=dict)  # model, steps, guidance, ...
     character: str = ""
     fit: dict[str, Any] = field(default_factory=dict)  # of a `Fit`; older takes have none
+    gaps: list[list[int]] = field(default_factory=list)  # frames, if it fills those of another
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,8 +117,13 @@ def make_take(
 def _new_action(take: Take) -> Ref:
     action = bpy.data.actions.new(action_name(take.prompt))
     action.use_fake_user = True  # takes that are not played stay in the file
-    action[STORED_AS] = json.dumps(asdict(take))
+    mark_take(action, take)
     return Ref.of(action)
+
+
+def mark_take(action: Action, take: Take) -> None:
+    """Store on the Action what made it."""
+    action[STORED_AS] = json.dumps(asdict(take))
 
 
 def _resolved(rig: Ref, made: Ref) -> tuple[Object, Any]:
@@ -190,6 +196,7 @@ def _parsed(stored: str) -> Take | None:
                 *((take.prompt, str), (take.seed, int), (take.num_keys, int)),
                 *((take.fps, int | float), (take.settings, dict), (take.character, str)),
                 (take.fit, dict),
+                (take.gaps, list),
                 (take.num_frames, int | None),
             )
         )

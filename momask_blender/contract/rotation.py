@@ -59,7 +59,7 @@ def between(a: Array, b: Array) -> Array:
 
 
 def about_axis(axis: ArrayLike, angles: Array) -> Array:
-    """Rotation by `angles` (...,) radians about one unit axis (3,) -> (..., 4)."""
+    """Rotation by `angles` (...,) radians about unit axes (3,) or (..., 3) -> (..., 4)."""
     half = 0.5 * np.asarray(angles, dtype=np.float64)[..., None]
     vector = np.sin(half) * np.asarray(axis, dtype=np.float64)
     return np.concatenate([np.cos(half), vector], axis=-1)

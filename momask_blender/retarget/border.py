@@ -20,6 +20,12 @@ def to_blender(vectors: Array) -> Array:
     return np.stack([x, -z, y], axis=-1)
 
 
+def to_model(vectors: Array) -> Array:
+    """Blender axes -> model axes, (..., 3)."""
+    x, y, z = np.moveaxis(np.asarray(vectors, dtype=float), -1, 0)
+    return np.stack([x, z, -y], axis=-1)
+
+
 def rotations_to_blender(quats: Array) -> Array:
     """World rotations in model axes -> the same turns in Blender axes, (..., 4)."""
     return np.concatenate([quats[..., :1], to_blender(quats[..., 1:])], axis=-1)
@@ -27,6 +33,11 @@ def rotations_to_blender(quats: Array) -> Array:
 
 def pose_to_blender(pose: Pose) -> Pose:
     return Pose(to_blender(pose.root), rotations_to_blender(pose.rotations))
+
+
+def pose_to_model(pose: Pose) -> Pose:
+    vectors = to_model(pose.rotations[..., 1:])
+    return Pose(to_model(pose.root), np.concatenate([pose.rotations[..., :1], vectors], axis=-1))
 
 
 def resample_pose(pose: Pose, num_keys: int, fps: float) -> Pose:

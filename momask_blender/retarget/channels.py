@@ -99,6 +99,38 @@ def _location(target: Target, motion: BoneMotion, bone: int, along: Array | None
     return rotation.rotate(rotation.inverse(axes), heads[:, bone] - carried) / target.scale
 
 
+def adjusted_rotations(
+    target: Target, bone: int, before: BoneMotion, after: BoneMotion, basis: Array
+) -> Array:
+    """What a bone is keyed with (T, 4), `basis`, so that it turns as in `after` instead.
+
+    Whatever else turns it, as bones do that are not driven, stays.
+    """
+    parent = target.parents[bone]
+    turned = _conjugated(target.axes[bone], basis)
+    carried = rotation.multiply(before.turns[:, bone], rotation.inverse(turned))
+    if parent >= 0 and not (target.turns_with_parent and not target.turns_with_parent[bone]):
+        change = rotation.multiply(
+            after.turns[:, parent], rotation.inverse(before.turns[:, parent])
+        )
+        carried = rotation.multiply(change, carried)
+    turned = rotation.multiply(rotation.inverse(carried), after.turns[:, bone])
+    return rotation.continuous(_conjugated(rotation.inverse(target.axes[bone]), turned))
+
+
+def adjusted_location(
+    target: Target, before: BoneMotion, after: BoneMotion, basis: Array, location: Array
+) -> Array:
+    """Location channel (T, 3) of the carrier so that it is where `after` has it; its parents and
+    its own rotation, `basis` (T, 4), stay as they are."""
+    turned = _conjugated(target.axes[target.carrier], basis)
+    carried = rotation.multiply(before.turns[:, target.carrier], rotation.inverse(turned))
+    along = target.axes[target.carrier] if target.location_axes is None else target.location_axes
+    axes = rotation.multiply(carried, along)
+    moved = rotation.rotate(rotation.inverse(axes), after.location - before.location)
+    return location + moved / target.scale
+
+
 def _carried_by(target: Target, turns: Array, bone: int) -> Array:
     """The turn (T, 4) that a bone has from its parent before it turns itself."""
     parent = target.parents[bone]

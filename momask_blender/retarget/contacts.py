@@ -24,7 +24,7 @@ LEG_LENGTH = float(-REST_OFFSETS[[INDEX["left_knee"], INDEX["left_ankle"]], 1].s
 
 SPEED_WINDOW = 0.05  # seconds to each side: one frame of the model's
 HEIGHT = 0.05  # metres above where the point is at rest
-LONGEST_GAP, SHORTEST_RUN = 0.1, 0.15  # seconds
+LONGEST_GAP, SHORTEST_RUN = 0.13, 0.15  # seconds
 STAYS_WHILE = {"speed": 1.6, "height": 1.4}  # times the limit for beginning a contact
 FLOOR_ERROR = 0.03  # metres that a motion as a whole may float or sink
 
@@ -38,13 +38,13 @@ class Limits:
     """How sure a contact has to be."""
 
     speed: float = 0.25  # m/s
-    slide: float = 0.25  # metres within one contact; then the foot is put down anew
+    slide: float = 0.2  # metres within one contact; then the foot is put down anew
     pivot: float = np.radians(30.0)  # the same for the heading of a flat foot
     pause: float = 0.25  # seconds that putting it down anew takes
 
 
 SURE = Limits()
-STRICT = Limits(speed=0.45, slide=0.35, pivot=np.radians(40.0))
+STRICT = Limits(speed=0.45, slide=0.3, pivot=np.radians(40.0))
 
 
 @dataclass(frozen=True, eq=False)

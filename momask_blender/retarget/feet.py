@@ -9,16 +9,21 @@ from numpy.typing import NDArray
 from ..contract import rotation
 from ..contract.pose import Pose
 from .contacts import UP, Contacts, Flags, find_contacts, headings, runs_of, track_pose
-from .ik import Leg, reach, solve_legs
+from .ik import reach, smoothstep, solve_legs, turned_to
 from .legs import Legs, legs_of
-from .offsets import envelope, fade_offsets, fade_weights
+from .offsets import envelope, fade_offsets, fade_weights, smoothed
 from .target import BoneMotion, Target, bone_heads
 
 Array = NDArray[np.floating]
 
-TOLERANCE = 0.0025  # metres that a foot may be under the floor
+TOLERANCE = 0.0024  # of the leg's length that a foot may be under the floor
 MAX_DROP, MAX_DROP_STRICT = 0.12, 0.3  # of the pelvis, as shares of the leg's length
 WIDEST_STEP = 0.9  # share of the free reach: beyond it lowering the pelvis does not help
+MOST_RAISED = np.radians(30.0)  # of a heel because the leg is too short
+# Of the leg's length: where the hips are as far behind a foot (standing on it) it stays flat, where
+# they are as far ahead (leaving it) it rolls.
+BEHIND, AHEAD = -0.05, 0.15
+SMOOTHING, ROLL_SMOOTHING = 0.2, 0.1  # seconds to each side, of the pelvis and of heels
 TOE_LENGTH = 0.5  # of the way from ankle to ball
 
 
@@ -64,21 +69,31 @@ def planting(
     yield
     feet, balls = _above_floor(legs, feet, balls, ground)
     near = fade_weights(stands, fps)
-    toes = _level_toes(legs, motion, feet, balls, near, ground)
+    yield
+    carried = smoothed(_carried_down(legs, ankles, feet, balls, near), fps, SMOOTHING) * UP
+    hips = hips - carried[:, None]
+    free = reach(legs.leg, np.linalg.norm(ankles - heads[:, legs.thighs], axis=-1))
+    angles, across = _heel_rise(legs, hips, feet, balls, free)
+    angles = near * smoothed(angles, fps, ROLL_SMOOTHING)
+    feet = rotation.multiply(rotation.about_axis(across, angles), feet)
     goals = balls - rotation.rotate(feet, legs.soles)
+    toes = _level_toes(legs, motion, feet, balls, near, ground)
     yield
     most = (MAX_DROP_STRICT if strict else MAX_DROP) * legs.length
-    needs = (near * _out_of_reach(legs.leg, hips, ankles, goals)).max(axis=1)
-    drop = envelope(np.clip(needs, 0.0, most), fps)[:, None] * UP
+    needs = (near * _out_of_reach(hips - goals, free)).max(axis=1, keepdims=True)
+    needs = envelope(np.clip(needs, 0.0, most), fps, SMOOTHING) * UP
+    hips = hips - needs[:, None]
     yield
     upper, lower = motion.turns[:, legs.thighs], motion.turns[:, legs.shins]
-    upper, lower = solve_legs(legs.leg, upper, lower, goals - hips + drop[:, None])
+    upper, lower = solve_legs(legs.leg, upper, lower, goals - hips)
     turns = motion.turns.copy()
     turns[:, legs.thighs], turns[:, legs.shins], turns[:, legs.feet] = upper, lower, feet
     for side, toe in enumerate(legs.toes):
         if toe >= 0:
             turns[:, toe] = toes[:, side]
-    return replace(motion, turns=rotation.continuous(turns), location=motion.location - drop)
+    return replace(
+        motion, turns=rotation.continuous(turns), location=motion.location - carried - needs
+    )
 
 
 def _floors(legs: Legs, ground: float) -> Array:
@@ -116,9 +131,9 @@ def _above_floor(legs: Legs, feet: Array, balls: Array, ground: float) -> tuple[
     """Feet (T, S, 4) and balls (T, S, 3) out of the floor: balls are raised, heels turned up."""
     floors = _floors(legs, ground)
     balls = balls.copy()
-    balls[..., 2] = _not_below(balls[..., 2], floors)
+    balls[..., 2] = _not_below(balls[..., 2], floors, TOLERANCE * legs.length)
     heels = rotation.rotate(feet, legs.heels - legs.soles)
-    return _turned_up(feet, heels, balls, floors), balls
+    return _turned_up(legs, feet, heels, balls, floors), balls
 
 
 def _level_toes(
@@ -133,30 +148,52 @@ def _level_toes(
     level = rotation.about_axis(UP, headings(feet))
     toes = rotation.slerp(carried, level, near)
     tips = rotation.rotate(toes, TOE_LENGTH * legs.soles * (1.0, 1.0, 0.0))
-    return _turned_up(toes, tips, balls, _floors(legs, ground))
+    return _turned_up(legs, toes, tips, balls, _floors(legs, ground))
 
 
-def _turned_up(turns: Array, ends: Array, balls: Array, floors: Array) -> Array:
+def _turned_up(legs: Legs, turns: Array, ends: Array, balls: Array, floors: Array) -> Array:
     """Turned about the balls until `ends` (T, S, 3), seen from there, are out of the floor."""
     raised = ends.copy()
-    raised[..., 2] = _not_below(balls[..., 2] + ends[..., 2], floors) - balls[..., 2]
+    tolerance = TOLERANCE * legs.length
+    raised[..., 2] = _not_below(balls[..., 2] + ends[..., 2], floors, tolerance) - balls[..., 2]
     length = np.linalg.norm(ends, axis=-1)
     along = np.sqrt(np.maximum(length**2 - raised[..., 2] ** 2, 0.0))
     raised[..., :2] = rotation.normalized(ends[..., :2]) * along[..., None]
     return rotation.multiply(rotation.between(ends, raised), turns)
 
 
-def _not_below(heights: Array, floors: Array) -> Array:
+def _not_below(heights: Array, floors: Array, tolerance: float) -> Array:
     """Unchanged above the floor, bent smoothly into what is tolerated below it. (T, S)."""
-    above = heights - floors + TOLERANCE
-    bent = (above + TOLERANCE) ** 2 / (4.0 * TOLERANCE)
-    bent = np.where(above > -TOLERANCE, bent, 0.0)
-    return floors - TOLERANCE + np.where(above < TOLERANCE, bent, above)
+    above = heights - floors + tolerance
+    bent = (above + tolerance) ** 2 / (4.0 * tolerance)
+    bent = np.where(above > -tolerance, bent, 0.0)
+    return floors - tolerance + np.where(above < tolerance, bent, above)
 
 
-def _out_of_reach(leg: Leg, hips: Array, ankles: Array, goals: Array) -> Array:
-    """(T, S) metres by which the hips are too high for the goals of the ankles."""
-    free = reach(leg, np.linalg.norm(ankles - hips, axis=-1))
-    to_goal = hips - goals
-    aside = np.minimum(np.linalg.norm(to_goal[..., :2], axis=-1), WIDEST_STEP * free)
-    return to_goal[..., 2] - np.sqrt(free**2 - aside**2)
+def _carried_down(legs: Legs, ankles: Array, feet: Array, balls: Array, near: Array) -> Array:
+    """(T, 1) metres by which standing feet go down: hips that follow bend no knee."""
+    goals = balls - rotation.rotate(feet, legs.soles)
+    down = (near * (ankles - goals)[..., 2]).sum(axis=1, keepdims=True)
+    return down / np.maximum(near.sum(axis=1, keepdims=True), 1.0)
+
+
+def _heel_rise(
+    legs: Legs, hips: Array, feet: Array, balls: Array, free: Array
+) -> tuple[Array, Array]:
+    """Angles (T, S) about axes (T, S, 3) by which feet roll over the ball where the ankle would be
+    further than `free` from the hips: the more, the further those are ahead."""
+    heading = headings(feet)
+    flat = np.zeros_like(heading)
+    across = np.stack([np.cos(heading), np.sin(heading), flat], axis=-1)
+    front = np.stack([np.sin(heading), -np.cos(heading), flat], axis=-1)
+    to_hips = hips - balls
+    angles = turned_to(rotation.rotate(feet, -legs.soles), across, to_hips, free)
+    ahead = np.sum(to_hips * front, axis=-1) / legs.length
+    share = smoothstep((ahead - BEHIND) / (AHEAD - BEHIND))
+    return share * np.clip(angles, 0.0, MOST_RAISED), across
+
+
+def _out_of_reach(to_goals: Array, free: Array) -> Array:
+    """(T, S) metres by which the hips are too high above goals (T, S, 3) below them."""
+    aside = np.minimum(np.linalg.norm(to_goals[..., :2], axis=-1), WIDEST_STEP * free)
+    return to_goals[..., 2] - np.sqrt(free**2 - aside**2)

@@ -9,7 +9,7 @@ from ..contract import rotation
 
 Array = NDArray[np.floating]
 
-SOFT = 0.98  # share of the full length from which a leg is straightened ever more slowly
+SOFT = 0.965  # share of the full length from which a leg is straightened ever more slowly
 # Below the first bend a knee's plane is noise and the thigh says where it bends, above the second
 # it is seen.
 STRAIGHT, BENT = np.sin(np.radians([5.0, 20.0]))
@@ -56,7 +56,7 @@ def solve_legs(leg: Leg, thighs: Array, shins: Array, goals: Array) -> tuple[Arr
     now = np.linalg.norm(upper + lower, axis=-1)
     wanted = soften(leg, np.linalg.norm(goals, axis=-1), reach(leg, now))
     axis = _knee_axis(leg, thighs, upper, lower)
-    bend = _about(axis, _bend(upper, lower, axis, wanted))
+    bend = rotation.about_axis(axis, turned_to(lower, axis, -upper, wanted))
     bent = upper + rotation.rotate(bend, lower)
     swing = rotation.between(bent, goals)
     return (
@@ -75,31 +75,29 @@ def _knee_axis(leg: Leg, thighs: Array, upper: Array, lower: Array) -> Array:
     side = np.sum(seen * carried, axis=-1, keepdims=True)
     seen = np.where(side < 0.0, -seen, seen)
     size = np.linalg.norm(seen, axis=-1, keepdims=True)
-    share = np.clip((size - STRAIGHT) / (BENT - STRAIGHT), 0.0, 1.0)
-    share = share * share * (3.0 - 2.0 * share)
+    share = smoothstep((size - STRAIGHT) / (BENT - STRAIGHT))
     backwards = np.median(side, axis=0) < -STRAIGHT
     axis = rotation.normalized(carried + share * (rotation.normalized(seen) - carried))
     return np.where(backwards, -axis, axis)
 
 
-def _bend(upper: Array, lower: Array, axis: Array, wanted: Array) -> Array:
-    """Angle (T, S) by which the shin turns about `axis` so that the ankle is `wanted` away.
+def turned_to(arms: Array, axes: Array, point: Array, distance: Array) -> Array:
+    """Angles (T, S) by which arms (T, S, 3) turn about unit axes so that their ends are `distance`
+    from `point`, or as near to that as they get: of two such angles the smaller, -pi to pi.
 
-    Law of cosines for any axis: a cos x + b sin x = c, of its two answers the one that bends.
+    Law of cosines for any axis: a cos x + b sin x = c.
     """
-    along = np.sum(lower * axis, axis=-1, keepdims=True) * axis
-    a = np.sum(upper * (lower - along), axis=-1)
-    b = np.sum(upper * np.cross(axis, lower), axis=-1)
-    squares = np.sum(upper * upper, axis=-1) + np.sum(lower * lower, axis=-1)
-    c = 0.5 * (wanted * wanted - squares) - np.sum(upper * along, axis=-1)
+    along = np.sum(arms * axes, axis=-1, keepdims=True) * axes
+    a = np.sum(point * (arms - along), axis=-1)
+    b = np.sum(point * np.cross(axes, arms), axis=-1)
+    squares = np.sum(point * point, axis=-1) + np.sum(arms * arms, axis=-1)
+    c = 0.5 * (squares - distance * distance) - np.sum(point * along, axis=-1)
     size = np.maximum(np.hypot(a, b), 1e-12)
-    return _wrapped(np.arctan2(b, a) + np.arccos(np.clip(c / size, -1.0, 1.0)))
-
-
-def _wrapped(angles: Array) -> Array:
+    angles = np.arctan2(b, a) - np.arccos(np.clip(c / size, -1.0, 1.0))
     return (angles + np.pi) % (2.0 * np.pi) - np.pi
 
 
-def _about(axis: Array, angles: Array) -> Array:
-    half = 0.5 * angles[..., None]
-    return np.concatenate([np.cos(half), np.sin(half) * axis], axis=-1)
+def smoothstep(share: Array) -> Array:
+    """0 up to 0, 1 from 1 on."""
+    share = np.clip(share, 0.0, 1.0)
+    return share * share * (3.0 - 2.0 * share)

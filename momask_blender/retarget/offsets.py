@@ -7,10 +7,8 @@ from .contacts import Flags, runs_of
 
 Array = NDArray[np.floating]
 
-FADE = 0.3  # seconds
-SLOPE_WINDOW = (
-    0.05  # seconds at a run's edge over which its slope is read: not the noise of a frame
-)
+FADE = 0.4  # seconds
+SLOPE_WINDOW = 0.02  # seconds at the edge of a run over which its slope is read
 
 
 def fade_offsets(offsets: Array, held: Flags, fps: float) -> Array:
@@ -73,10 +71,18 @@ def _join(
     )
 
 
-def envelope(needs: Array, fps: float, seconds: float = 0.2) -> Array:
-    """(T,) -> a smooth curve that is nowhere below: the largest around, then a running mean."""
+def envelope(needs: Array, fps: float, seconds: float) -> Array:
+    """(T, C) -> smooth curves that are nowhere below: the largest around, then a running mean."""
     radius = max(1, round(seconds * fps))
-    padded = np.pad(needs, 2 * radius, mode="edge")
-    largest = np.lib.stride_tricks.sliding_window_view(padded, 2 * radius + 1).max(axis=-1)
+    padded = np.pad(needs, ((radius, radius), (0, 0)), mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * radius + 1, axis=0)
+    return smoothed(windows.max(axis=-1), fps, seconds)
+
+
+def smoothed(values: Array, fps: float, seconds: float) -> Array:
+    """Running means of (T, C), weighted by a bell that reaches so far to each side."""
+    radius = max(1, round(seconds * fps))
     bell = np.hanning(2 * radius + 3)[1:-1]
-    return np.convolve(largest, bell / bell.sum(), mode="valid")
+    padded = np.pad(values, ((radius, radius), (0, 0)), mode="edge")
+    columns = [np.convolve(column, bell / bell.sum(), mode="valid") for column in padded.T]
+    return np.stack(columns, axis=-1)

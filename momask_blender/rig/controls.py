@@ -30,6 +30,7 @@ class Controls:
     target: Target
     switches: tuple[Switch, ...] = ()  # keyed in the take: their values outside it stay
     unkeyed: frozenset[str] = frozenset()  # bones of the target that do not do what keys say
+    leaders: tuple[str, ...] = ()  # further controls that move those of the target: kept at rest
     warnings: tuple[str, ...] = ()
 
 
@@ -63,6 +64,7 @@ def find_controls(
         yield from search.find()
         yield from search.find_carrier(root_bone)
         yield from search.settle_followers()
+        yield from search.find_leaders()
         return search.result()
 
 
@@ -73,16 +75,19 @@ class _Search:
         self._probe, self._wiring, self._plain = probe, wiring, plain
         obey = probe.obeys(list(plain.bones))
         self._bones = [probe.index[name] for name in plain.bones]
+        self._parts = [bone for row, bone in enumerate(plain.bones) if _has_a_part(plain, row)]
         self.wanting = [
             bone
             for bone, obeys in zip(plain.bones, obey, strict=True)
-            if not obeys or _is_inner(probe, bone)
+            if bone in self._parts and (not obeys or _is_inner(probe, bone))
         ]
         self._switches: list[Switch] = []
         self._follow: dict[str, NDArray[np.int_]] = {}
-        self._controls = {bone: bone for bone in plain.bones if bone not in self.wanting}
+        self._controls = {bone: bone for bone in self._parts if bone not in self.wanting}
         self._carrier = self._root = ""
         self._disobedient = {b for b, obeys in zip(plain.bones, obey, strict=True) if not obeys}
+        self._disobedient &= set(self._parts)
+        self._leaders: list[str] = []
         self._partial: list[str] = []
         self._rest = probe.matrices()
 
@@ -239,6 +244,18 @@ class _Search:
             if movers:
                 self._partial.append(f"'{name}' follows '{movers[0]}' only in part.")
 
+    def find_leaders(self) -> Generator[None, None, None]:
+        """What else turns some of them; what carries them all is where it has been put."""
+        driven, carrier = self._driven(), self._probe.index[self._carrier]
+        rows = [self._probe.index[name] for name in driven]
+        above = {name for control in driven for name in self._wiring.upstream(control)}
+        for name in sorted(above - set(driven)):
+            if is_control(self._probe, name):
+                kinds = self._followers(name)
+                if (kinds[rows] != STILL).any() and kinds[carrier] not in (RIGID, CARRIED):
+                    self._leaders.append(name)
+                yield
+
     def _below_the_disobedient(self) -> set[str]:
         """What follows bones of which it is already said that they do not obey."""
         plain = self._plain
@@ -262,7 +279,7 @@ class _Search:
 
     def _driven(self) -> list[str]:
         """All that is keyed or solved, the farthest followers last."""
-        kept = (self._controls.get(bone, bone) for bone in self._plain.bones)
+        kept = (self._controls.get(bone, bone) for bone in self._parts)
         names = dict.fromkeys([self._root, self._carrier, *kept])
         return [name for name in names if name]
 
@@ -317,7 +334,11 @@ class _Search:
         )
         warnings = [self._wiring.culprit(bone) for bone in plain.bones if bone in unkeyed]
         return Controls(
-            target, tuple(self._switches), frozenset(unkeyed), (*warnings, *self._partial)
+            target,
+            tuple(self._switches),
+            frozenset(unkeyed),
+            tuple(self._leaders),
+            (*warnings, *self._partial),
         )
 
     def _location_axes(self) -> Array | None:
@@ -340,6 +361,11 @@ class _Search:
         to_body = rotation.inverse(to_rig)
         turn = rotation.multiply(to_body, rotation.multiply(turns_of(change), to_rig))
         return turn, rotation.rotate(to_body, change[:3, 3] * self._plain.scale)
+
+
+def _has_a_part(plain: Target, row: int) -> bool:
+    """Not only the carrier of a plain skeleton, which a control rig has a control for."""
+    return row in plain.roles.values() or row in plain.spine or row in plain.necks
 
 
 def is_control(probe: Probe, name: str) -> bool:

@@ -5,7 +5,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -52,9 +52,12 @@ def conventions() -> tuple[Convention, ...]:
     return tuple(found)
 
 
-def by_names(rest: RestBones) -> Iterator[JointMap]:
-    """What the names may mean, the likeliest first; where the bones lie is not looked at."""
-    labels = [Labels(rest, naming) for naming in namings(rest.names)]
+def by_names(rest: RestBones, without: Set[int] = frozenset()) -> Iterator[JointMap]:
+    """What the names may mean, the likeliest first; where the bones lie is not looked at.
+
+    Bones of `without` are left out.
+    """
+    labels = [Labels(rest, naming, without) for naming in namings(rest.names)]
     lookups = [(each, _lookup(each.naming)) for each in labels]
     tries = (_fit(*pair, convention) for convention in conventions() for pair in lookups)
     fits = sorted(filter(None, tries), key=lambda fit: -fit.score)
@@ -89,8 +92,17 @@ def _fit(labels: Labels, bones: Lookup, convention: Convention) -> _Fit | None:
         if spelled:
             likeness, bone = max(spelled)
             found[role] = Found(-bone, likeness)
+    for role in ("neck", "head"):
+        if role in found and _is_said_above(rest, bones, role, found[role].bone):
+            del found[role]
     prints = any(name in rest.index for name in convention.fingerprints)
     return _Fit(convention, labels, found, _worth(found) + FINGERPRINT * prints)
+
+
+def _is_said_above(rest: RestBones, bones: Lookup, role: str, bone: int) -> bool:
+    """Whether a bone that hangs from this one has the role's own word for its name."""
+    named = bones.get(("", role), ())
+    return bone not in named and any(bone in rest.ancestors(each) for each in named)
 
 
 def _likeness(name: str, expected: str) -> float:

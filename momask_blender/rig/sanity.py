@@ -13,8 +13,9 @@ from .vocabulary import LIMBS
 
 Array = NDArray[np.floating]
 
-UNEVEN = 0.15  # share by which the sides of a body may differ without a word
+UNEVEN = 0.1  # share by which the sides of a body may differ without a word
 LYING = 0.5  # cosine between legs and trunk: below, the body does not stand on these legs
+AHEAD = 0.3  # of a foot must lie ahead to tell where the body looks
 LOW = 0.25  # of a leg: how far above the feet an arm may end, as a front leg does
 DOUBTS = {"order": 0.6, "place": 0.5, "uneven": 0.7, "side": 0.5}
 FEWEST_LIMBS = 2  # whole down to the second bone: less is no humanoid
@@ -28,6 +29,11 @@ class Checked:
     joint_map: JointMap
     problems: tuple[str, ...] = ()  # in an animator's words, each names a bone
     fatal: str = ""  # why it can be no humanoid's map
+
+    @property
+    def has_all(self) -> bool:
+        """A humanoid's, with all that a motion moves."""
+        return not self.fatal and self.joint_map.bones.keys() >= set(REQUIRED)
 
     @property
     def worth(self) -> float:
@@ -79,20 +85,16 @@ class _Gate:
         if np.dot(self._up, self._trunk) >= LYING:
             return ""
         arms = [f"{side}_{part}" for side in "lr" for part in ("hand", "forearm")]
-        arms = [role for role in arms if role in self.bones]
-        low = [self._name(role) for role in arms if self._is_low(self._head(role))]
+        low = [r for r in arms if r in self.bones and self._is_low(self._head(r))]
         if low:
-            return f"it stands on four legs, '{low[0]}' is one of them"
-        return (
-            "" if arms else f"its trunk lies, and no arms were found above '{self._name('hips')}'"
-        )
+            return f"it stands on four legs, '{self._name(low[0])}' is one of them"
+        return f"the body above '{self._name('hips')}' lies, it does not stand on its legs"
 
     def why_nothing_holds(self) -> str:
         """Legs alone, and even they are doubtful."""
-        has_arms = any(f"{side}_upperarm" in self.bones for side in "lr")
-        return (
-            "" if has_arms or not self.problems else f"{self.problems[0][:-1]}, and it has no arms"
-        )
+        if not self.problems or {"l_upperarm", "r_upperarm"} & self.bones.keys():
+            return ""
+        return f"{self.problems[0][:-1]}, and it has no arms"
 
     def check_sides(self) -> None:
         """Left must be the character's own left: names are not believed against the toes."""
@@ -223,7 +225,7 @@ class _Gate:
 
     @property
     def _forward(self) -> Array | None:
-        """Where the toes point, a unit vector square to up; None without toes."""
+        """Where the toes point, a unit vector square to up; None where they do not tell."""
         feet = [
             self._head(f"{s}_toe") - self._head(f"{s}_foot")
             for s in "lr"
@@ -231,8 +233,9 @@ class _Gate:
         ]
         if not feet or self._up is None:
             return None
-        ahead = np.mean(feet, axis=0)
-        return _unit(ahead - np.dot(ahead, self._up) * self._up)
+        foot = np.mean(feet, axis=0)
+        ahead = foot - np.dot(foot, self._up) * self._up
+        return _unit(ahead) if np.linalg.norm(ahead) > AHEAD * np.linalg.norm(foot) else None
 
 
 def _unit(vector: Array) -> Array | None:

@@ -1,14 +1,17 @@
 """Roles by what single names say: for rigs of no known convention, or of several. No bpy."""
 
+from collections.abc import Set
 from functools import cached_property
 from typing import NamedTuple
 
 from .rest_bones import RestBones
-from .trunk import find_trunk
+from .trunk import NAMED, find_trunk
 from .vocabulary import LIMBS, parts_of
 from .words import Naming
 
-UNLINKED = 0.4  # what it costs when a limb's next bone does not hang below the one before
+IN_PLACE = 0.4  # of the doubt in an ambiguous word is left when the limb's other bones fit
+UNLINKED = 0.6  # what it costs when a limb's next bone does not hang below the one before
+SKIPPED = 0.5  # for each part left out in between: 'shoulder, elbow' is upper arm and forearm
 DEFORMS = 0.02  # of two bones with one name, the mesh follows the one that deforms
 LATER = 0.002  # of two bones that may play a part, the one nearer to the trunk plays it
 
@@ -23,8 +26,9 @@ class Found(NamedTuple):
 class Labels:
     """What the bones of one naming may be."""
 
-    def __init__(self, rest: RestBones, naming: Naming) -> None:
-        self.rest, self.naming = rest, naming
+    def __init__(self, rest: RestBones, naming: Naming, without: Set[int] = frozenset()) -> None:
+        self.rest = rest
+        self.naming = {bone: words for bone, words in naming.items() if bone not in without}
 
     @cached_property
     def parts(self) -> dict[int, dict[str, float]]:
@@ -51,27 +55,41 @@ def by_words(labels: Labels) -> dict[str, Found]:
     return found | {role: Found(*entry) for role, entry in trunk.items()}
 
 
+class _Path(NamedTuple):
+    """Bones of a limb from the trunk outwards, as far as they have been laid."""
+
+    score: float = 0.0
+    bone: int = -1  # the last
+    place: int = -1  # of its part in the limb
+    found: dict[str, Found] = {}  # noqa: RUF012 - never changed
+
+
 def _limb(labels: Labels, side: str, chain: tuple[str, ...]) -> dict[str, Found]:
     """The bones of a limb that together fit best: each below the one before, outwards."""
     bones = [bone for bone in labels.sided(side) if labels.parts[bone].keys() & set(chain)]
     above = {bone: set(labels.rest.ancestors(bone)) for bone in bones}
     order = sorted(bones, key=lambda bone: (len(above[bone]), labels.rest.names[bone]))
-    best: dict[tuple[int, str], tuple[float, list[tuple[str, Found]]]] = {}
-    for part in chain:
-        for rank, bone in enumerate(order):
-            sure = labels.parts[bone].get(part, 0.0)
-            if not sure:
-                continue
-            own = sure + DEFORMS * labels.rest.deforms[bone] - LATER * rank
-            score, so_far = max(
-                (
-                    (score - UNLINKED * (other not in above[bone]), path)
-                    for (other, before), (score, path) in best.items()
-                    if before != part and other != bone and bone not in above[other]
-                ),
-                key=lambda entry: entry[0],
-                default=(0.0, []),
-            )
-            path = so_far if score > 0.0 else []
-            best[bone, part] = max(score, 0.0) + own, [*path, (part, Found(bone, 0.9 * sure))]
-    return dict(max(best.values(), key=lambda entry: entry[0])[1]) if best else {}
+    paths: list[_Path] = []
+
+    def score_before(path: _Path, bone: int, place: int) -> float:
+        unlinked, skipped = path.bone not in above[bone], place - path.place - 1
+        return path.score - UNLINKED * unlinked - SKIPPED * skipped
+
+    def lay(bone: int, place: int) -> _Path:
+        before = [p for p in paths if p.bone != bone and bone not in above[p.bone]]
+        path = max(before, key=lambda path: score_before(path, bone, place), default=_Path())
+        score = score_before(path, bone, place)
+        if score <= 0.0:
+            path, score = _Path(), 0.0
+        sure = labels.parts[bone][chain[place]]
+        score += sure + DEFORMS * labels.rest.deforms[bone] - LATER * order.index(bone)
+        return _Path(score, bone, place, path.found | {chain[place]: Found(bone, _trust(sure))})
+
+    for place, part in enumerate(chain):
+        paths += [lay(bone, place) for bone in order if part in labels.parts[bone]]
+    return max(paths, default=_Path(), key=lambda path: path.score).found
+
+
+def _trust(sure: float) -> float:
+    """Confidence in a bone by its word: where it hangs in the limb makes it surer."""
+    return NAMED * (1.0 - IN_PLACE * (1.0 - sure))

@@ -26,7 +26,7 @@ def find_trunk(rest: RestBones, known: dict[str, int], labels: Labels) -> Trunk:
     if hips < 0:
         return trunk
     trunk["hips"] = hips, sure
-    path = between(rest, hips, head) if head >= 0 else []
+    path = between(rest, hips, head) if head >= 0 else _named_path(rest, labels, hips)
     chest = common_ancestor(rest, arms) if arms else -1
     while chest >= 0 and _means(labels, chest, "neck"):
         chest = rest.parents[chest]  # 3ds Max's Biped hangs its arms on the neck
@@ -42,6 +42,13 @@ def find_trunk(rest: RestBones, known: dict[str, int], labels: Labels) -> Trunk:
     first_neck = path.index(trunk["neck"][0]) if trunk.get("neck", (-1,))[0] in path else end
     spine = path[: min(end, first_neck) if chest in path else first_neck]
     return trunk | {role: (bone, BETWEEN) for role, bone in spine_roles(spine).items()}
+
+
+def _named_path(rest: RestBones, labels: Labels, hips: int) -> list[int]:
+    """For a body without a head: the bones up to the last that is called spine or neck."""
+    named = [b for b in labels if _means(labels, b, "spine") or _means(labels, b, "neck")]
+    paths = ([*between(rest, hips, b), b] for b in named if hips in rest.ancestors(b))
+    return max(paths, key=len, default=[])
 
 
 def spine_roles(bones: Sequence[BoneT]) -> dict[str, BoneT]:

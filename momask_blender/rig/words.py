@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import takewhile
 from typing import NamedTuple
@@ -86,21 +86,27 @@ def _pairs() -> dict[str, list[tuple[str, str]]]:
 _PAIRS = _pairs()
 
 
-def namings(names: Sequence[str]) -> list[Naming]:
-    """All bones as they are called, then each large group without what its names share."""
+@lru_cache(maxsize=2)
+def namings(names: tuple[str, ...]) -> tuple[Naming, ...]:
+    """All bones as they are called, then shorter, then each large group of them shorter still."""
+    every = range(len(names))
     spoken = [split(name) for name in names]
-    words = dict(enumerate(with_sides(spoken)))
-    found = [words]
+    words = with_sides(spoken)
+    found = [_naming(every, words)]
     if _are_numbered(spoken):
-        words = dict(enumerate(with_sides([_without_number(name) for name in spoken])))
-        found.append(words)
-    for group in (tuple(words), *_groups(names, words)):
-        shorter = _without_shared([words[bone].words for bone in group])
-        sides = (words[bone].side for bone in group)
-        naming = dict(zip(group, map(Words, shorter, sides), strict=True))
-        if naming not in found:
-            found.append(naming)
-    return [*found, *_without_start(names)]
+        words = with_sides([_without_number(name) for name in spoken])
+    shorter = _trimmed(words)
+    found.append(_naming(every, shorter))
+    for group in _groups(names, shorter):
+        trimmed = _naming(group, _trimmed([shorter[bone] for bone in group]))
+        is_most = len(group) > len(names) / 2  # then the others are of the same body
+        found.append(_naming(every, shorter) | trimmed if is_most else trimmed)
+    found += _without_start(names)
+    return tuple(naming for at, naming in enumerate(found) if naming not in found[:at])
+
+
+def _naming(bones: Iterable[int], words: Iterable[Words]) -> Naming:
+    return dict(zip(bones, words, strict=True))
 
 
 def _are_numbered(names: list[tuple[str, ...]]) -> bool:
@@ -121,34 +127,29 @@ def is_copy(name: str, other: str) -> bool:
 
 def words_of(names: Sequence[str]) -> list[Words]:
     """Names of one body, without what all of them begin and end with."""
-    words = with_sides([split(name) for name in names])
-    shorter = _without_shared([word.words for word in words])
-    return [Words(short, word.side) for short, word in zip(shorter, words, strict=True)]
+    return _trimmed(with_sides([split(name) for name in names]))
 
 
-def _groups(names: Sequence[str], words: Naming) -> Iterator[tuple[int, ...]]:
+def _groups(names: Sequence[str], words: Sequence[Words]) -> Iterator[tuple[int, ...]]:
     """Bones of one owner, and bones whose names begin or end with one word."""
     keys: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for bone, name in enumerate(names):
-        parts = words[bone].words
+    for bone, (name, word) in enumerate(zip(names, words, strict=True)):
         if owner := _OWNER.match(name):
             keys["owner", owner[0]].append(bone)
-        elif len(parts) > 1:
-            keys["first", parts[0]].append(bone)
-            keys["last", parts[-1]].append(bone)
+        if len(word.words) > 1:
+            keys["first", word.words[0]].append(bone)
+            keys["last", word.words[-1]].append(bone)
     largest = sorted(keys.values(), key=len, reverse=True)
     return (tuple(bones) for bones in largest[:_GROUPS] if len(bones) >= _MANY)
 
 
-def _without_shared(words: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Names without the words that all of them begin and end with."""
+def _trimmed(words: Sequence[Words]) -> list[Words]:
+    """Without the words that all names begin and end with."""
+    rest = [word.words for word in words]
     for end, kept in ((0, slice(1, None)), (-1, slice(None, -1))):
-        while len({name[end : end + 1 or None] for name in words}) == 1:
-            shorter = [name[kept] for name in words]
-            if not all(shorter):
-                break
-            words = shorter
-    return words
+        while all(len(name) > 1 and name[end] == rest[0][end] for name in rest):
+            rest = [name[kept] for name in rest]
+    return [Words(short, word.side) for short, word in zip(rest, words, strict=True)]
 
 
 def _without_start(names: Sequence[str]) -> Iterator[Naming]:
@@ -170,10 +171,8 @@ def with_sides(names: Sequence[tuple[str, ...]]) -> list[Words]:
 
 
 def _with_side(name: tuple[str, ...], known: set[tuple[str, ...]]) -> Words:
-    for word in name:
-        side = SIDES.get(word, "")
-        rest = tuple(word for word in name if SIDES.get(word) != side)
-        if side and rest:
+    for side in filter(None, map(SIDES.get, reversed(name))):  # 'r_toe.L' is a left rear toe
+        if rest := tuple(word for word in name if SIDES.get(word) != side):
             return Words(_trunk(rest), side)
     for at, word in enumerate(name):
         for side, rest in _sided_word(name, at, word, known):

@@ -175,6 +175,7 @@ class MOMASK_PT_takes(Sidebar, Panel):
         row.operator("momask.delete_take", text="", icon="TRASH").take = name
         if action is not None:
             draw_take(layout, context, action)
+        layout.operator("momask.clean_up_feet", icon="CON_FLOOR")
 
 
 class MOMASK_PT_export(Sidebar, Panel):

@@ -10,13 +10,18 @@ from bpy.types import Context, Event, Operator
 
 from ..animation.export import export_take
 from ..animation.takes import Take, delete_take, fit_of, play_take, read_take
+from ..clean_feet import Cleaned, Cleaning, clean_feet
 from ..contract.skeleton import FPS
 from ..contract.targets import check_target
 from ..errors import UserError
+from ..refs import Ref
 from ..retarget.fit import Fit
+from ..rig.known_maps import known_maps
 from ..rig.selected import armature_of
+from ..session import session
 from ..settings import settings_of
-from .operators import refuse
+from ..steps import Steps
+from .operators import carry_out, refuse
 
 PRESETS = (
     ("GENERIC", "Generic", "Y up, for most programs"),
@@ -131,6 +136,43 @@ def _set_fit(settings: Any, fit: Fit) -> None:
         setattr(settings, "start_at" if name == "start" else name, value)
 
 
+class MOMASK_OT_clean_up_feet(Operator):
+    """Plant the feet of what the active character plays, with Feet and Floor Height as set under \
+Fit: only its legs, and how high the hips are. Into a copy of the Action; your own stays as it is"""
+
+    bl_idname = "momask.clean_up_feet"
+    bl_label = "Clean Up Feet"
+    bl_options: ClassVar = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        if session.is_busy:
+            cls.poll_message_set("A motion is being made. Wait for it, or press Cancel")
+            return False
+        if armature_of(context.object) is None:
+            cls.poll_message_set("Select a character first")
+            return False
+        return True
+
+    def execute(self, context: Context) -> set[str]:
+        armature, settings = armature_of(context.object), settings_of(context.scene)
+        cleaned = Cleaned()
+
+        def begin() -> None:
+            wanted = Cleaning(
+                armature=Ref.of(armature),
+                joint_map=known_maps.map_of(armature),
+                fps=context.scene.render.fps / context.scene.render.fps_base,
+                strict=settings.feet == "STRICT",
+                ground=settings.ground,
+            )
+            work = clean_feet(wanted, cleaned)
+            steps = Steps("Cleaning feet", work, self.bl_label, can_be_cancelled=True)
+            session.carry_out(steps, cleaned.in_words)
+
+        return carry_out(self, begin)
+
+
 class MOMASK_OT_export(Operator):
     """Write the active character and the take that it plays, and nothing else, to a file"""
 
@@ -172,4 +214,10 @@ class MOMASK_OT_export(Operator):
         return {"FINISHED"}
 
 
-CLASSES = (MOMASK_OT_play_take, MOMASK_OT_delete_take, MOMASK_OT_reuse_take, MOMASK_OT_export)
+CLASSES = (
+    MOMASK_OT_play_take,
+    MOMASK_OT_delete_take,
+    MOMASK_OT_reuse_take,
+    MOMASK_OT_clean_up_feet,
+    MOMASK_OT_export,
+)

@@ -9,6 +9,7 @@ import pytest
 from momask_blender.contract import rotation
 from momask_blender.contract.pose import Pose, solve_pose
 from momask_blender.contract.skeleton import FPS, REST_JOINTS
+from momask_blender.retarget.fit import Fit
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +51,8 @@ def character(bpy, scene, motion):
     from momask_blender.rig.character import build_character
 
     armature = build_character("Mannequin", scene.collection)
-    play(scene, armature, motion, count_keys(scene, motion, None), "someone waves")
+    num_keys = count_keys(scene, motion, None)
+    play(scene, armature, motion, num_keys, "someone waves", fit=Fit(feet="OFF"))
     return armature
 
 

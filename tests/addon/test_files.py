@@ -10,6 +10,7 @@ from momask_blender.contract.pose import pose_to_joints
 from momask_blender.contract.skeleton import JOINTS, PARENTS
 from momask_blender.errors import UserError
 from momask_blender.retarget.border import resample_pose, to_blender
+from momask_blender.retarget.fit import Fit
 
 pytestmark = pytest.mark.blender
 
@@ -102,7 +103,7 @@ def test_fbx_keeps_time_at_broadcast_rates(bpy, motion, tmp_path):
     scene = new_scene(29.97)
     armature = build_character("Mannequin", scene.collection)
     num_keys = count_keys(scene, motion, None)
-    play(scene, armature, motion, num_keys, "walk")
+    play(scene, armature, motion, num_keys, "walk", fit=Fit(feet="OFF"))
     export_take(armature, tmp_path / "walk.fbx")
     bpy.ops.wm.read_factory_settings(use_empty=True)
     bpy.ops.wm.fbx_import(filepath=str(tmp_path / "walk.fbx"))

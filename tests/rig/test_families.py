@@ -63,6 +63,10 @@ FAMILIES = {
         ... {s}_forearm=mixamorig:{D}ForeArm_3{n} {s}_hand=mixamorig:{D}Hand_4{n}
         mixamorig:Hips_01 {s}_thigh=mixamorig:{D}UpLeg_5{n} {s}_shin=mixamorig:{D}Leg_6{n}
         ... {s}_foot=mixamorig:{D}Foot_7{n} {s}_toe=mixamorig:{D}ToeBase_8{n}""",
+    "joints, without collars": """
+        - hips=pelvis_jnt spine1=torso_jnt neck=neck_jnt head=skull_jnt
+        torso_jnt {s}_upperarm={s}_shoulder_jnt {s}_forearm={s}_elbow_jnt {s}_hand={s}_wrist_jnt
+        pelvis_jnt {s}_thigh={s}_hip_jnt {s}_shin={s}_knee_jnt {s}_foot={s}_ankle_jnt""",
     "Roblox": """
         - Root hips=LowerTorso spine1=UpperTorso head=Head
         UpperTorso {s}_upperarm={D}UpperArm {s}_forearm={D}LowerArm {s}_hand={D}Hand

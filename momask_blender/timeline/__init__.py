@@ -1,0 +1,1 @@
+"""Keep these frames, make the rest."""
