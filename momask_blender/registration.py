@@ -8,7 +8,15 @@ from bpy.app.handlers import persistent
 from . import settings
 from .rig.known_maps import known_maps
 from .session import session
-from .ui import operators, panels, rig_operators, rig_panel, take_operators
+from .ui import (
+    operators,
+    panels,
+    rig_operators,
+    rig_panel,
+    take_operators,
+    timeline_operators,
+    timeline_panel,
+)
 from .ui.timer import keep_ticking, stop_ticking
 
 CLASSES = (
@@ -16,7 +24,9 @@ CLASSES = (
     *operators.CLASSES,
     *take_operators.CLASSES,
     *rig_operators.CLASSES,
+    *timeline_operators.CLASSES,
     *panels.CLASSES,
+    *timeline_panel.CLASSES,
     *rig_panel.CLASSES,
 )
 
