@@ -51,12 +51,12 @@ class Fill:
         pose = pose_to_model(self.filling.shown.pose)
         np.savez(source, root=pose.root, rotations=pose.rotations)
 
-    def request(self, source: Path) -> Inpaint:
+    def request(self, source: Path, out: str = "") -> Inpaint:
         """Raises UserError."""
         assert self.filling is not None
         try:
             return Inpaint(
-                source=str(source), keep=self.filling.kept_moments(), out="", **self.asked
+                source=str(source), keep=self.filling.kept_moments(), out=out, **self.asked
             )
         except ValueError as error:
             raise UserError(str(error)) from error

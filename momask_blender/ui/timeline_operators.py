@@ -88,8 +88,7 @@ class MOMASK_OT_forget_frames(Operator):
 
 
 class MOMASK_OT_fill(Operator):
-    """Make the frames between what is kept, in a copy of the Action. Keys outside them stay bit for \
-bit, and the Action that the character plays now stays in the file"""
+    """Make the frames between what is kept, in a copy of the Action"""
 
     bl_idname = "momask.fill"
     bl_label = "Fill"
