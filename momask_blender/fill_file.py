@@ -89,13 +89,11 @@ def _keyed(armature: Object) -> Frames:
 
 
 def _write(fill: Fill, finished: Finished, request: Any) -> Iterable[str]:
-    filled = None
-    for filled in fill.steps(finished, request):
-        pass
+    filled = list(fill.steps(finished, request))[-1]
     scene = scene_of(fill.armature.resolve(), None)
     scene.frame_set(scene.frame_current)
     bpy.context.view_layer.update()
-    return filled.warnings if filled else ()
+    return filled.warnings
 
 
 def _run(steps: Generator[Any, None, None]) -> None:
