@@ -88,10 +88,11 @@ def _frames_of(armature: Object) -> NDArray[np.int_]:
         raise UserError(f"'{armature.name}' plays no Action with keys. Choose one for it first.")
     if data.use_tweak_mode:
         raise UserError(f"A strip of '{armature.name}' is being tweaked. Leave tweak mode (Tab).")
-    if any(len(track.strips) and not track.mute for track in data.nla_tracks):
+    has_strips = any(len(track.strips) and not track.mute for track in data.nla_tracks)
+    if has_strips and (data.action_blend_type != "REPLACE" or data.action_influence < 1.0):
         raise UserError(
-            f"NLA strips play on '{armature.name}' too. Mute its tracks, or bake all into one "
-            "Action (Object > Animation > Bake Action)."
+            f"What '{armature.name}' plays is mixed with NLA strips. Mute its tracks, or bake all "
+            "into one Action (Object > Animation > Bake Action)."
         )
     first, last = key_range(channels)
     if last == first:

@@ -30,6 +30,8 @@ from .rig.present import bones_between, with_present_anchor
 from .rig.rest import read_rest
 from .rig.sample import present_heads
 
+AT_REST = 1e-5  # of its size: a rig whose joints are nearer to those of its rest pose rests
+
 
 @dataclass(frozen=True, eq=False)
 class Rig:
@@ -38,7 +40,7 @@ class Rig:
     target: Target
     plain: Target  # the bones that the mesh follows; on plain skeletons those that are keyed
     fit: Fit
-    start: Standing
+    start: Standing | None  # None: where the rig rests
     controls: Controls | None = None
     ik_feet: IkFeet | None = None
     between: tuple[str, ...] = ()  # undriven bones that move driven ones
@@ -89,8 +91,11 @@ def read_rig(
     )
 
 
-def _as_it_stands(armature: Object, plain: Target) -> Standing:
-    return standing(present_heads(armature, plain), plain)
+def _as_it_stands(armature: Object, plain: Target) -> Standing | None:
+    heads = present_heads(armature, plain)
+    if np.abs(heads - plain.heads).max() < AT_REST * np.ptp(plain.heads, axis=0).max():
+        return None
+    return standing(heads, plain)
 
 
 def _under(cursor: Matrix, armature: Object, plain: Target) -> Standing:

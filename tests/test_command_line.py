@@ -171,7 +171,7 @@ def test_words_become_an_fbx_that_moves_as_the_arrays_say(tmp_path):
     from momask_blender.retarget.border import to_blender
 
     arguments = ["generate", "a person walks forward", "--seconds", "2.5", "--seed", "1"]
-    ended = run(*arguments, "--fps", "20", "--out", "walk.fbx", cwd=tmp_path)
+    ended = run(*arguments, "--fps", "20", "--feet", "off", "--out", "walk.fbx", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert len(ended.stdout.splitlines()) == 1, ended.stdout
     assert run(*arguments, "--out", "walk.npz", cwd=tmp_path).returncode == 0

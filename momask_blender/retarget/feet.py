@@ -16,7 +16,7 @@ from .target import BoneMotion, Target, bone_heads
 
 Array = NDArray[np.floating]
 
-TOLERANCE = 0.0025  # metres that a foot may be under the floor
+TOLERANCE = 0.0024  # of the leg's length that a foot may be under the floor
 MAX_DROP, MAX_DROP_STRICT = 0.12, 0.3  # of the pelvis, as shares of the leg's length
 WIDEST_STEP = 0.9  # share of the free reach: beyond it lowering the pelvis does not help
 MOST_RAISED = np.radians(30.0)  # of a heel because the leg is too short
@@ -131,9 +131,9 @@ def _above_floor(legs: Legs, feet: Array, balls: Array, ground: float) -> tuple[
     """Feet (T, S, 4) and balls (T, S, 3) out of the floor: balls are raised, heels turned up."""
     floors = _floors(legs, ground)
     balls = balls.copy()
-    balls[..., 2] = _not_below(balls[..., 2], floors)
+    balls[..., 2] = _not_below(balls[..., 2], floors, TOLERANCE * legs.length)
     heels = rotation.rotate(feet, legs.heels - legs.soles)
-    return _turned_up(feet, heels, balls, floors), balls
+    return _turned_up(legs, feet, heels, balls, floors), balls
 
 
 def _level_toes(
@@ -148,25 +148,26 @@ def _level_toes(
     level = rotation.about_axis(UP, headings(feet))
     toes = rotation.slerp(carried, level, near)
     tips = rotation.rotate(toes, TOE_LENGTH * legs.soles * (1.0, 1.0, 0.0))
-    return _turned_up(toes, tips, balls, _floors(legs, ground))
+    return _turned_up(legs, toes, tips, balls, _floors(legs, ground))
 
 
-def _turned_up(turns: Array, ends: Array, balls: Array, floors: Array) -> Array:
+def _turned_up(legs: Legs, turns: Array, ends: Array, balls: Array, floors: Array) -> Array:
     """Turned about the balls until `ends` (T, S, 3), seen from there, are out of the floor."""
     raised = ends.copy()
-    raised[..., 2] = _not_below(balls[..., 2] + ends[..., 2], floors) - balls[..., 2]
+    tolerance = TOLERANCE * legs.length
+    raised[..., 2] = _not_below(balls[..., 2] + ends[..., 2], floors, tolerance) - balls[..., 2]
     length = np.linalg.norm(ends, axis=-1)
     along = np.sqrt(np.maximum(length**2 - raised[..., 2] ** 2, 0.0))
     raised[..., :2] = rotation.normalized(ends[..., :2]) * along[..., None]
     return rotation.multiply(rotation.between(ends, raised), turns)
 
 
-def _not_below(heights: Array, floors: Array) -> Array:
+def _not_below(heights: Array, floors: Array, tolerance: float) -> Array:
     """Unchanged above the floor, bent smoothly into what is tolerated below it. (T, S)."""
-    above = heights - floors + TOLERANCE
-    bent = (above + TOLERANCE) ** 2 / (4.0 * TOLERANCE)
-    bent = np.where(above > -TOLERANCE, bent, 0.0)
-    return floors - TOLERANCE + np.where(above < TOLERANCE, bent, above)
+    above = heights - floors + tolerance
+    bent = (above + tolerance) ** 2 / (4.0 * tolerance)
+    bent = np.where(above > -tolerance, bent, 0.0)
+    return floors - tolerance + np.where(above < tolerance, bent, above)
 
 
 def _carried_down(legs: Legs, ankles: Array, feet: Array, balls: Array, near: Array) -> Array:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..contract import rotation
-from .contacts import LEG_LENGTH, FootTrack
+from .contacts import LEG_LENGTH, SIDES, UP, FootTrack
 from .ik import Leg
 from .proportions import size_of
 from .rest_turns import REST
@@ -18,6 +18,7 @@ Array = NDArray[np.floating]
 FRONT = np.array([0.0, -1.0, 0.0])
 BENT_AT_REST = np.sin(np.radians(10.0))  # from here the rest pose itself shows the knee's axis
 
+NOWHERE = 1e9  # metres: a foot that the rig does not have never stands
 HEEL_BEHIND = 0.35  # share of the way from ankle to ball that the heel lies behind the ankle
 
 
@@ -85,10 +86,14 @@ def _soles(target: Target, sides: list[int], toes: list[int], ankles: Array) -> 
 
 
 def track_motion(target: Target, motion: BoneMotion, ground: float = 0.0) -> FootTrack:
-    """The feet of a rig's own motion; the floor lies `ground` metres above that of its rest."""
+    """Both feet of a rig's own motion; the floor lies `ground` metres above that of its rest."""
     legs = legs_of(target)
-    ankles = bone_heads(target, motion)[:, legs.feet]
-    turns = motion.turns[:, legs.feet]
-    at_rest = legs.ankles[:, 2:] * (0.0, 0.0, 1.0) + (0.0, 0.0, ground)
-    balls = ankles + rotation.rotate(turns, legs.soles) - legs.soles * (0.0, 0.0, 1.0)
-    return FootTrack(ankles - at_rest, balls - at_rest, turns, legs.length or LEG_LENGTH)
+    bones = bone_heads(target, motion)[:, legs.feet]
+    at_rest = legs.ankles[:, 2:] * UP + ground * UP
+    ankles = np.full((len(motion.turns), len(SIDES), 3), NOWHERE)
+    balls, turns = ankles.copy(), np.tile(rotation.IDENTITY, (*ankles.shape[:2], 1))
+    turns[:, legs.sides] = motion.turns[:, legs.feet]
+    ankles[:, legs.sides] = bones - at_rest
+    soles = rotation.rotate(motion.turns[:, legs.feet], legs.soles) - legs.soles * UP
+    balls[:, legs.sides] = bones + soles - at_rest
+    return FootTrack(ankles, balls, turns, legs.length if legs.sides else LEG_LENGTH)

@@ -6,12 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..contract import rotation
-from .proportions import middle_of_hips
+from .proportions import MIDDLE_OF_HIPS, middle_of_hips, size_of
 from .target import BoneMotion, Target, bone_heads
 
 Array = NDArray[np.floating]
 
 UP = (0.0, 0.0, 1.0)
+THERE = 1e-4  # metres or half radians: a motion that begins so near begins there
 SMOOTHING = 0.25  # seconds: standard deviation within which steps sway about the travel
 ACROSS = (("l_thigh", "r_thigh"), ("l_upperarm", "r_upperarm"))
 
@@ -53,16 +54,29 @@ def _yaw(across: Array) -> Array:
     return np.arctan2(across[..., 1], across[..., 0])
 
 
-def begin_at(target: Target, motion: BoneMotion, start: Standing) -> BoneMotion:
-    """The same motion, turned and moved along the floor so that its first frame stands there."""
+def begin_at(target: Target, motion: BoneMotion, start: Standing | None) -> BoneMotion:
+    """The same motion, turned and moved along the floor so that its first frame stands there.
+
+    None: the body that the model begins with stands where the rig rests.
+    """
+    if start is None:
+        rests = middle_of_hips(target.heads, target) - size_of(target) * MIDDLE_OF_HIPS
+        return _moved(motion, rotation.IDENTITY, rests * (1.0, 1.0, 0.0))
     first = BoneMotion(motion.turns[:1], motion.location[:1])
     heads = bone_heads(target, first)
     turn = rotation.about_axis(UP, start.heading - facings(heads, target)[0])
     now = middle_of_hips(heads[0], target) * (1.0, 1.0, 0.0)
     place = np.array([*start.place, 0.0]) - rotation.rotate(turn, now)
-    turns = rotation.multiply(turn, motion.turns)
+    moved = _moved(motion, turn, place)
     if target.root >= 0:
-        turns[:, target.root] = motion.turns[:, target.root]  # it does not travel yet
+        moved.turns[:, target.root] = motion.turns[:, target.root]  # it does not travel yet
+    return moved
+
+
+def _moved(motion: BoneMotion, turn: Array, place: Array) -> BoneMotion:
+    if np.abs(place).max() < THERE and np.abs(turn[1:]).max() < THERE:
+        return motion
+    turns = rotation.multiply(turn, motion.turns)
     return BoneMotion(turns, rotation.rotate(turn, motion.location) + place)
 
 

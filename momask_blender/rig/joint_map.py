@@ -1,6 +1,6 @@
 """Which bone plays which role: found by names, then by structure, then checked. No bpy."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Set
 from dataclasses import replace
 from functools import partial
 
@@ -12,6 +12,8 @@ from .names import SPINE, by_names
 from .rest_bones import RestBones
 from .role_map import JointMap
 from .sanity import Checked, check
+from .structure import SOURCE as STRUCTURE
+from .structure import by_structure
 from .trunk import below
 from .vocabulary import LIMBS
 from .words import is_copy
@@ -22,6 +24,8 @@ TOLD = 1.0  # confidence in what an add-on stored
 SAME_PLACE = 0.1  # of the body's size: two sets of bones closer than that are one character's
 SMALLEST = 0.2  # of the first body's size: a second that is smaller is a set of handles
 ENOUGH = 32.0  # of 33, `Checked.worth`: what fits so well needs no other look
+LEAST = 15.0  # of 33: by structure less is chance; names that tell less do not tell enough
+NOTHING = Checked(JointMap({}), fatal="no arms and legs were found among its bones")
 OFTEN_ABSENT = ("collar", "toe")  # many characters have none, and their makers know
 OWN = "momask.use_new_character"
 
@@ -30,39 +34,44 @@ def find_joint_map(rest: RestBones) -> JointMap:
     """The likeliest map of an armature. Raises UserError where there is no one humanoid in it."""
     if not rest.names:
         raise UserError("The armature has no bones.", fix=OWN)
-    best, refused = _best(rest)
-    if best is None:
+    found = _best(rest)
+    if found.fatal:
         raise UserError(
-            f"This is no humanoid: {refused}. Select a character that stands on two legs, or "
+            f"This is no humanoid: {found.fatal}. Select a character that stands on two legs, or "
             "choose its parts under Bones.",
             fix=OWN,
         )
-    _refuse_two(rest, best.joint_map)
-    found = best.joint_map
-    return replace(found, warnings=(*found.warnings, *best.problems, *_missing(found)))
+    joint_map = found.joint_map
+    _refuse_two(rest, joint_map)
+    return replace(joint_map, warnings=(*found.problems, *_missing(joint_map)))
 
 
-def _best(rest: RestBones) -> tuple[Checked | None, str]:
-    """The map that holds best, or None and why the likeliest can be no humanoid's."""
-    best, refused = _likeliest(rest, by_names(rest))
+def _best(rest: RestBones) -> Checked:
+    """What an add-on stored if it can be, else by names, else by structure."""
+    found = _by_names(rest)
     for told in map(partial(check, rest), _told(rest)):
-        if not told.fatal and not told.problems and told.joint_map.bones.keys() >= set(REQUIRED):
-            return replace(told, joint_map=_filled(told.joint_map, best)), ""
-    return best, refused
+        if not told.problems and told.has_all:
+            return replace(told, joint_map=_filled(told.joint_map, found))
+    if found.worth >= LEAST:
+        return found
+    return max(found, _by_structure(rest), key=lambda checked: checked.worth)
 
 
-def _likeliest(rest: RestBones, maps: Iterable[JointMap]) -> tuple[Checked | None, str]:
-    """The first of those that hold best, or None and what speaks against the first."""
-    best, refused = None, ""
-    for joint_map in maps:
-        checked = check(rest, joint_map)
-        if checked.fatal:
-            refused = refused or checked.fatal
-        elif best is None or checked.worth > best.worth:
+def _by_names(rest: RestBones, without: Set[int] = frozenset()) -> Checked:
+    """The first of the maps that hold best; if none does, the first."""
+    best = NOTHING
+    for checked in (check(rest, joint_map) for joint_map in by_names(rest, without)):
+        if checked.worth > best.worth or best is NOTHING:
             best = checked
         if best is checked and not checked.problems and checked.worth >= ENOUGH:
             break
-    return best, refused or "no arms and legs were found among its bones"
+    return best
+
+
+def _by_structure(rest: RestBones, without: Set[int] = frozenset()) -> Checked:
+    joint_map = by_structure(rest, without)
+    checked = check(rest, joint_map) if joint_map else NOTHING
+    return checked if checked.worth >= LEAST else NOTHING
 
 
 def _told(rest: RestBones) -> Iterator[JointMap]:
@@ -72,12 +81,10 @@ def _told(rest: RestBones) -> Iterator[JointMap]:
         yield JointMap(bones, dict.fromkeys(bones, TOLD), f"{addon} add-on")
 
 
-def _filled(joint_map: JointMap, other: Checked | None) -> JointMap:
+def _filled(joint_map: JointMap, other: Checked) -> JointMap:
     """With the roles that only the other map has, but for the spine, which is one chain."""
-    if other is None:
-        return joint_map
     bones, sure = joint_map.bones, joint_map.confidence
-    for role, bone in other.joint_map.bones.items():
+    for role, bone in other.joint_map.bones.items() if not other.fatal else ():
         if role not in bones and bone not in bones.values() and role not in SPINE:
             bones, sure = bones | {role: bone}, sure | {role: other.joint_map.confidence[role]}
     return replace(joint_map, bones=bones, confidence=sure)
@@ -87,8 +94,9 @@ def _refuse_two(rest: RestBones, joint_map: JointMap) -> None:
     """Raises UserError where the bones that are left make a character of their own."""
     own = {rest.index[bone] for bone in joint_map.bones.values()}
     own |= below(rest, rest.index[joint_map.bones["hips"]])
-    second, _ = _likeliest(rest, by_names(rest, without=own))
-    if second is None or not _is_another(rest, joint_map, second.joint_map):
+    look = _by_structure if joint_map.source == STRUCTURE else _by_names
+    second = look(rest, own)
+    if second.fatal or not _is_another(rest, joint_map, second.joint_map):
         return
     first, other = joint_map.bones["hips"], second.joint_map.bones["hips"]
     raise UserError(

@@ -31,6 +31,11 @@ class Checked:
     fatal: str = ""  # why it can be no humanoid's map
 
     @property
+    def has_all(self) -> bool:
+        """A humanoid's, with all that a motion moves."""
+        return not self.fatal and self.joint_map.bones.keys() >= set(REQUIRED)
+
+    @property
     def worth(self) -> float:
         """To compare maps of one rig: confidence summed over roles, those required twice."""
         if self.fatal:
@@ -87,10 +92,9 @@ class _Gate:
 
     def why_nothing_holds(self) -> str:
         """Legs alone, and even they are doubtful."""
-        has_arms = any(f"{side}_upperarm" in self.bones for side in "lr")
-        return (
-            "" if has_arms or not self.problems else f"{self.problems[0][:-1]}, and it has no arms"
-        )
+        if not self.problems or {"l_upperarm", "r_upperarm"} & self.bones.keys():
+            return ""
+        return f"{self.problems[0][:-1]}, and it has no arms"
 
     def check_sides(self) -> None:
         """Left must be the character's own left: names are not believed against the toes."""

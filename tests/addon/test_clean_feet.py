@@ -85,6 +85,15 @@ def test_feet_that_slid_stand_still(bpy, slider):
     assert np.ptp(pelvis[:, 0, 0]) > 0.12
 
 
+def test_strips_below_the_action_are_covered_by_it(bpy, slider):
+    from momask_blender.animation.actions import playing
+
+    track = slider.animation_data.nla_tracks.new()
+    track.strips.new("below", 20, playing(slider)[0].copy())
+    bpy.ops.momask.clean_up_feet()
+    assert np.ptp(shown(bpy, slider, FEET), axis=0).max() < 5e-4
+
+
 def test_only_legs_and_height_change_in_a_copy(bpy, slider, session):
     own, before = slider.animation_data.action, curves(slider)
     bpy.ops.momask.clean_up_feet()
@@ -197,8 +206,10 @@ def test_what_cannot_be_cleaned_is_said_and_changes_nothing(bpy, slider, session
     constraint = slider.pose.bones["left_knee"].constraints[0]
     slider.pose.bones["left_knee"].constraints.remove(constraint)
     track = slider.animation_data.nla_tracks.new()
-    track.strips.new("more", 60, slider.animation_data.action)
+    track.strips.new("more", 1, slider.animation_data.action)
+    slider.animation_data.action_blend_type = "ADD"
     refused("Mute its tracks")
+    slider.animation_data.action_blend_type = "REPLACE"
     slider.animation_data.action = None
     refused("plays no Action")
 

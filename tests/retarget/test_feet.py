@@ -133,6 +133,27 @@ def test_rigs_without_some_bones_are_planted_too(recorded, without):
     np.testing.assert_array_equal(after.turns[:, arms], before.turns[:, arms])
 
 
+@pytest.mark.parametrize("side", [0, 1])
+def test_the_one_leg_of_a_rig_is_found_standing(recorded, side):
+    rest, joint_map = skeleton()
+    other = "rl"[side]
+    bones = {r: b for r, b in joint_map.bones.items() if r != f"{other}_thigh"}
+    target = driven_bones(rest, JointMap(bones))
+    motion = solve_motion(pose_to_blender(recorded("walk")), target)
+    contacts = find_contacts(track_motion(target, motion), FPS)
+    assert contacts.balls[:, side].any()
+    assert not contacts.balls[:, 1 - side].any()
+    after = _end_of(planting(target, motion, contacts, FPS, False))
+    only = Contacts(contacts.balls[:, [side]], contacts.flat[:, [side]])
+    assert skate(legs_at(target, after), only, FPS) < 0.5
+
+
+def test_a_tiny_rig_moves_as_a_large_one(recorded):
+    small, large = (driven_bones(*skeleton(size=size)) for size in (0.01, 100.0))
+    turns = [on_rig(recorded("kick"), target, 24.0)[1].turns for target in (small, large)]
+    np.testing.assert_allclose(*turns, atol=1e-6)
+
+
 def test_legs_twice_as_long_in_the_shin_are_planted_too(recorded):
     rest, joint_map = skeleton()
     heads = rest.heads.copy()

@@ -85,3 +85,10 @@ def test_turns_stay_rotations():
     for each in (begun, onto_root(target, begun, FPS)):
         np.testing.assert_allclose(np.linalg.norm(each.turns, axis=-1), 1.0, atol=1e-9)
         assert rotation.continuous(each.turns) == pytest.approx(each.turns)
+
+
+def test_from_rest_a_motion_begins_as_the_model_made_it():
+    target, motion = moved()
+    np.testing.assert_array_equal(begin_at(target, motion, None).location, motion.location)
+    there = standing(bone_heads(target, motion)[0], target)
+    assert begin_at(target, motion, there) is motion, "made again where it was made"

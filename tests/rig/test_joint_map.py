@@ -174,6 +174,30 @@ def test_a_body_that_is_there_several_times_over_is_one_character():
     assert find_joint_map(rig.rest()).bones == CONVENTIONS["Rigify"]
 
 
+def nameless(bones):
+    return {role: f"Bone.{number:03}" for number, role in enumerate(bones)}
+
+
+def test_names_that_say_nothing_are_no_hindrance():
+    bones = nameless(MIXAMO)
+    found = find_joint_map(human(bones))
+    assert found.bones == bones
+    assert found.source == "structure"
+
+
+def test_two_nameless_characters_are_refused_too():
+    first, second = nameless(MIXAMO), {role: f"x{bone}" for role, bone in nameless(MIXAMO).items()}
+    both = Body().add_human(first).add_human(second, place=(1.5, 0.0, 0.0))
+    with pytest.raises(UserError, match="two characters"):
+        find_joint_map(both.rest())
+
+
+def test_names_that_tell_little_do_not_stand_in_the_way_of_structure():
+    some = ("l_thigh", "l_shin", "r_thigh", "r_shin", "head")
+    bones = nameless(MIXAMO) | {role: MIXAMO[role] for role in some}
+    assert find_joint_map(human(bones)).bones == bones
+
+
 def test_what_an_add_on_stored_comes_before_names():
     """And what it left out is still found by names."""
     told = without(MIXAMO, "toe") | {"spine1": "Spine1", "spine3": "Spine2"}
