@@ -15,6 +15,7 @@ from .ui import (
     rig_panel,
     take_operators,
     timeline_operators,
+    timeline_overlay,
     timeline_panel,
 )
 from .ui.timer import keep_ticking, stop_ticking
@@ -39,12 +40,14 @@ def register() -> None:
     bpy.app.handlers.undo_post.append(after_undo)
     bpy.app.handlers.redo_post.append(after_undo)
     atexit.register(session.shut_down)
+    timeline_overlay.show()
     session.look_around()
     session.open_folder()
 
 
 def unregister() -> None:
     stop_ticking()
+    timeline_overlay.hide()
     session.shut_down()
     atexit.unregister(session.shut_down)
     bpy.app.handlers.load_pre.remove(before_file)

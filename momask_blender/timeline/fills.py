@@ -55,9 +55,8 @@ class Fill:
         """Raises UserError."""
         assert self.filling is not None
         try:
-            return Inpaint(
-                source=str(source), keep=self.filling.kept_moments(), out=out, **self.asked
-            )
+            kept = tuple(self.filling.kept_moments())
+            return Inpaint(source=str(source), kept=kept, out=out, **self.asked)
         except ValueError as error:
             raise UserError(str(error)) from error
 
