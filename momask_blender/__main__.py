@@ -15,7 +15,7 @@ from .inpaint_arguments import add_inpaint_arguments, check_inpaint
 from .interrupt import INTERRUPTED, ends_on_interrupt
 from .job import request_motion
 from .retarget.fit import FEET, TRAVEL, Fit
-from .terminal import Terminal, quiet_stdout
+from .terminal import Terminal, leave, quiet_stdout
 
 if TYPE_CHECKING:
     from bpy.types import Object
@@ -230,6 +230,6 @@ if __name__ == "__main__":
     assert isinstance(sys.stdout, io.TextIOWrapper)
     sys.stdout.reconfigure(errors="backslashreplace")  # file names that the terminal cannot show
     try:
-        sys.exit(main())
+        leave(main())
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        leave(INTERRUPTED)

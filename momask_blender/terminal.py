@@ -1,10 +1,11 @@
-"""What the command line shows: one line of progress, and nothing of Blender's own prints."""
+"""What the command line shows, without Blender's own prints, and how it ends."""
 
 import os
 import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from .contract.messages import Notice, Progress
 
@@ -49,3 +50,13 @@ def quiet_stdout() -> Iterator[None]:
             sys.stdout.flush()
             os.dup2(kept, 1)
             os.close(kept)
+
+
+def leave(status: int) -> NoReturn:
+    """Not through the end of Blender's module: that may crash, or wait for a thread for ever."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if (bpy := sys.modules.get("bpy")) is not None:
+        shutil.rmtree(bpy.app.tempdir, ignore_errors=True)
+        os._exit(status)
+    sys.exit(status)

@@ -69,8 +69,16 @@ def _spine(target: Target, motion: BoneMotion) -> dict[int, Array]:
     now = rotation.rotate(below, joint - low) + rotation.rotate(chest, top - joint)
     pelvis = motion.turns[:, target.roles["hips"]]
     half = rotation.slerp(pelvis, chest, 0.5)
-    turn = rotation.multiply(rotation.between(rotation.rotate(half, top - low), now), half)
-    return _along_chord(pelvis, chest, rotation.rotate(turn, CHORD))
+    wanted = rotation.rotate(_swung(half, top - low, now), CHORD)
+    for _ in range(CHORD_STEPS):  # the turn that solving begins with is that of our own chord
+        seen = rotation.rotate(_swung(half, CHORD, wanted), top - low)
+        wanted = rotation.rotate(rotation.between(seen, now), wanted)
+    return _along_chord(pelvis, chest, wanted)
+
+
+def _swung(turn: Array, along: Array, wanted: Array) -> Array:
+    """`turn` (T, 4), swung the shortest way so that `along` (3,) points as wanted (T, 3)."""
+    return rotation.multiply(rotation.between(rotation.rotate(turn, along), wanted), turn)
 
 
 def _pinned(target: Target, motion: BoneMotion) -> dict[int, Array]:

@@ -14,7 +14,7 @@ from .target import BoneMotion, Target, bone_heads
 
 Array = NDArray[np.floating]
 
-CHORD_STEPS = 8  # of a fixed point that gains about a digit with each
+CHORD_STEPS = 16  # of a fixed point; on leaning trunks each gains half a digit
 SPINE = [JOINT_OF[role] for role in ("spine1", "spine2", "spine3")]
 PELVIS, NECK = JOINT_OF["hips"], JOINT_OF["neck"]
 

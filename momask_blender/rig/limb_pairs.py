@@ -19,9 +19,10 @@ SHORTEST = 0.12  # of the longest chain in the armature: shorter ones are no lim
 UNLIKE = 0.15  # share by which the two sides may differ in the length of a bone
 SLACK = 0.03  # of the chain's length: differences this small are none
 CROOKED = 0.3  # of the sides' distance: how far from a mirror image they may be
-APART = 0.06  # of the chain's length: closer together the two are on one side
+APART = 0.03  # of the chain's length: closer together the two are on one side
 FINGER = 2  # bones: shorter chains of a hand may be anything
 ALIKE, ASIDE = 0.97, 0.06  # one mid-plane: cosine of normals, distance in lengths of both
+MOST_CHILDREN = 16  # the longest chains that hang from one bone: there may be a hundred of hair
 MOST_OF_ONE = 8  # pairs that hang from one bone
 MOST = 24  # longest pairs, and as many single chains, that are looked at
 HELPERS = {"ik", "pole", "target", "twist", "roll", "mch", "vis", "mechanism", "helper", "ctrl"}
@@ -111,6 +112,7 @@ def find_limbs(skeleton: Skeleton) -> tuple[list[Limb], list[Limb]]:
             for child in children
             if skeleton.depth[child] > 1 and skeleton.reach[child] >= SHORTEST * longest
         ]
+        long = sorted(long, key=lambda child: -skeleton.reach[child])[:MOST_CHILDREN]
         found = list(_pairs(skeleton, above, long))
         pairs += found
         paired = frozenset().union(*(limb.bones for limb in found))

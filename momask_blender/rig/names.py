@@ -92,8 +92,17 @@ def _fit(labels: Labels, bones: Lookup, convention: Convention) -> _Fit | None:
         if spelled:
             likeness, bone = max(spelled)
             found[role] = Found(-bone, likeness)
+    for role in ("neck", "head"):
+        if role in found and _is_said_above(rest, bones, role, found[role].bone):
+            del found[role]
     prints = any(name in rest.index for name in convention.fingerprints)
     return _Fit(convention, labels, found, _worth(found) + FINGERPRINT * prints)
+
+
+def _is_said_above(rest: RestBones, bones: Lookup, role: str, bone: int) -> bool:
+    """Whether a bone that hangs from this one has the role's own word for its name."""
+    named = bones.get(("", role), ())
+    return bone not in named and any(bone in rest.ancestors(each) for each in named)
 
 
 def _likeness(name: str, expected: str) -> float:

@@ -6,7 +6,7 @@ arms, a spine between them and a head beyond.
 
 from collections.abc import Set
 from dataclasses import dataclass
-from itertools import chain, product
+from itertools import product
 from operator import itemgetter
 
 import numpy as np
@@ -24,7 +24,7 @@ SOURCE = "structure"
 LIMB, TRUNK = 0.75, 0.7  # confidence in what fits
 UNSURE_SIDE = 0.8  # of it is left where the body does not tell which way it looks
 UNSURE_FIT = 0.3  # of it is lost by a limb that fits badly
-WORST = 2.0  # cost beyond which bones only happen to lie like a body
+WORST = 1.8  # cost beyond which bones only happen to lie like a body
 AGAINST = -0.6  # cosine between trunk and legs: a body on all fours has about 0
 LOW = 0.15  # of a leg: no hand of one that stands hangs closer to its soles
 ARM = 0.68  # of a leg, thigh to ankle: our rest pose's shoulder to wrist
@@ -55,7 +55,8 @@ def by_structure(rest: RestBones, without: Set[int] = frozenset()) -> JointMap |
 
 
 def _best_body(skeleton: Skeleton) -> _Body | None:
-    limbs = [*chain.from_iterable(find_limbs(skeleton))]
+    pairs, singles = find_limbs(skeleton)
+    limbs = pairs + singles
     fits = _Fits(skeleton)
     found = []
     for legs, arms in product(limbs, limbs):
@@ -162,9 +163,9 @@ def _judge(
         return None
     frame = Frame(_within(trunk - down, normal), normal, hip, shoulder, leg_length)
     cost = leg.cost + arm.cost + 1.0 + straight - 0.3 * float(np.log(legs.length / longest))
-    cost += _beyond(frame.trunk / leg_length, 0.35, 1.6)
+    cost += _beyond(frame.trunk / leg_length, 0.3, 2.2)
     ratio = arm_length / leg_length
-    cost += 2.0 * _beyond(ratio, 0.4, 1.4) + 0.3 * abs(float(np.log(ratio / ARM)))
+    cost += 2.0 * _beyond(ratio, 0.4, 1.8) + 0.3 * abs(float(np.log(ratio / ARM)))
     cost += 0.7 * _share_of_helpers(skeleton, limbs, fits)
     cost += MISSING * (legs.normal is None or arms.normal is None)
     lowest = (skeleton.heads[skeleton.bones] @ up).min()

@@ -22,6 +22,7 @@ LEANING = 2.0  # metres forward for each upward: no neck leans more
 SAME_PLACE = 0.02  # of the trunk
 BELOW_SHOULDERS = 0.25  # of the trunk: a bone that begins lower is none of the neck
 ON_SHOULDERS = 0.08  # of the trunk: a bone that begins higher and carries the arms is the neck
+LIKELY_FRONT = np.array([0.0, -1.0, 0.5])  # -Y in Blender; +Z in files with +Y up
 CERTAIN = 0.5  # of one clear sign: enough to tell front from back
 
 
@@ -80,10 +81,11 @@ def find_upper_body(
 
 def _spine(skeleton: Skeleton, legs: Limb, arms: Limb, frame: Frame) -> list[int]:
     """From the hips to the bone that carries the arms."""
-    if arms.above < 0:
-        return []
     ancestors = skeleton.rest.ancestors
-    line = [bone for bone in (arms.above, *ancestors(arms.above)) if bone in skeleton.children]
+    chest = arms.above if arms.above >= 0 else _chest(skeleton, legs.bones | arms.bones, frame)
+    if chest < 0:
+        return []
+    line = [bone for bone in (chest, *ancestors(chest)) if bone in skeleton.children]
     carriers = {legs.above, *ancestors(legs.above)} if legs.above >= 0 else set()
     shared = next((at for at, bone in enumerate(line) if bone in carriers), len(line) - 1)
     away = np.linalg.norm(skeleton.heads[line] - frame.hip, axis=1) / frame.leg
@@ -92,6 +94,18 @@ def _spine(skeleton: Skeleton, legs: Limb, arms: Limb, frame: Frame) -> list[int
     while shared > 0 and away[shared] > NEAR_HIPS:
         shared -= 1  # a root on the ground, from which the legs hang, too
     return line[shared::-1]
+
+
+def _chest(skeleton: Skeleton, without: frozenset[int], frame: Frame) -> int:
+    """The highest bone in the middle below the shoulders, for arms that no bone carries."""
+    below = [
+        bone
+        for bone in skeleton.bones
+        if bone not in without
+        and frame.is_middle(skeleton.heads[bone])
+        and frame.height(skeleton.heads[bone]) < -ON_SHOULDERS
+    ]
+    return max(below, key=lambda bone: frame.height(skeleton.heads[bone]), default=-1)
 
 
 def _chain_up(skeleton: Skeleton, start: int, without: frozenset[int], frame: Frame) -> list[int]:
@@ -171,9 +185,10 @@ def front(signs: list[tuple[float, float]], frame: Frame) -> tuple[Array, bool]:
     """What signs (how far `frame.ahead` is the front, weight) say together."""
     ahead = frame.ahead
     total = sum(weight * float(np.clip(sign, -1.0, 1.0)) for sign, weight in signs)
-    if abs(total) > CERTAIN:
-        return (ahead if total > 0.0 else -ahead), True
-    return (ahead if ahead[1] <= 0.0 else -ahead), False
+    is_sure = abs(total) > CERTAIN
+    if not is_sure:
+        total = float(ahead @ LIKELY_FRONT)
+    return (ahead if total > 0.0 else -ahead), is_sure
 
 
 def leg_signs(skeleton: Skeleton, legs: Limb, fit: Fit, frame: Frame) -> list[tuple[float, float]]:

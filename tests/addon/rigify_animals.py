@@ -1,4 +1,4 @@
-"""The skeletons of animals that come with Blender's own Rigify.
+"""The skeletons of animals and humans that come with Blender's own Rigify.
 
 Made in a child process, as in `rigify_human`.
 """
@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 KINDS = ("basic_quadruped", "horse", "cat", "wolf", "shark")
+HUMANS = ("human", "basic_human")
 
 
 @pytest.fixture(scope="session")
 def animals_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A .blend that holds an armature for each of KINDS, called like it."""
+    """A .blend that holds an armature for each of KINDS and HUMANS, called like it."""
     file = tmp_path_factory.mktemp("rigify") / "animals.blend"
     command = [sys.executable, __file__, str(file)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
@@ -29,7 +30,7 @@ def _make(file: str) -> None:
 
     bpy.ops.wm.read_factory_settings(use_empty=True)
     enable("rigify", default_set=True)
-    for kind in KINDS:
+    for kind in (*KINDS, *HUMANS):
         getattr(bpy.ops.object, f"armature_{kind}_metarig_add")()
         bpy.context.object.name = kind
     bpy.ops.wm.save_as_mainfile(filepath=file)

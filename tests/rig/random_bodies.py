@@ -46,11 +46,14 @@ class RandomBody:
         return float(self.rng.uniform(least, most))
 
 
-def random_body(seed: int) -> tuple[RestBones, dict[str, str]]:
-    """-> a rest pose with meaningless names, and its right map."""
+def random_body(
+    seed: int, stretch: tuple[float, float, float] = (1.0, 1.0, 1.0)
+) -> tuple[RestBones, dict[str, str]]:
+    """-> a rest pose with meaningless names, and its right map. `stretch`: along body axes."""
     body = RandomBody(np.random.default_rng(seed))
     body.has_ends = body.chance(0.4)
     _grow(body)
+    body.heads = [head * stretch for head in body.heads]
     return _finish(body)
 
 
