@@ -131,11 +131,13 @@ def add_residual_layers(
     num_quantizers: int,
     sampling: Sampling,
     noises: Sequence[Noise],
+    kept: Tokens | None = None,
 ) -> Tokens:
     """Sample layer after layer, all positions of a layer at once (section 3.3).
 
     predict_layer: tokens (B, N, Q), q -> logits (B, N, K + 1); its last class means that the layer
-    is ABSENT. base (B, N), valid (B, N) -> (B, N, Q), ABSENT where not valid.
+    is ABSENT. base (B, N), valid (B, N) -> (B, N, Q), ABSENT where not valid. Tokens that are not
+    MASK in `kept` (B, N, Q) stay as they are: the released editing makes all of them anew.
     """
     tokens = np.full((*base.shape, num_quantizers), ABSENT, dtype=np.int64)
     tokens[..., 0] = np.where(valid, base, ABSENT)
@@ -145,6 +147,8 @@ def add_residual_layers(
         guess = _draw_clips(logits, valid, method, sampling, noises)
         present = valid & (guess < logits.shape[-1] - 1)
         tokens[..., q] = np.where(present, guess, ABSENT)
+        if kept is not None:
+            tokens[..., q] = np.where(kept[..., q] == MASK, tokens[..., q], kept[..., q])
     return tokens
 
 
