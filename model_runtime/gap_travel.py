@@ -19,12 +19,13 @@ FEET = [INDEX["left_foot"], INDEX["right_foot"]]
 SLOWEST = 0.2 / FPS  # metres per frame: where nothing moves, all steps take the same
 
 
-def bring_home(made: Pose, kept: Pose, before: int, after: int) -> Pose:
+def bring_home(made: Pose, kept: Pose, before: int, after: int) -> tuple[Pose, float]:
     """Turn `made` about +Y and move it over the floor until it is where `kept` is, (T) frames both.
 
     `before` and `after` are the kept frames to meet, the same one twice where a gap has one side.
     What is missing between them is spread over the frames in which both feet move most: strides
     get longer and turns wider, planted feet slide least. Frames outside move as one piece.
+    Returned with it: how many metres were missing.
     """
     share = _shares(made, before, after)
     first, last = (_yaw_between(made, kept, frame) for frame in (before, after))
@@ -36,7 +37,8 @@ def bring_home(made: Pose, kept: Pose, before: int, after: int) -> Pose:
     path += start + share[:, None] * (end - start)
     path[:, 1] = made.root[:, 1]
     turns = rotation.about_axis(UP, angle)[:, None]
-    return Pose(path, rotation.multiply(turns, made.rotations))
+    missing = float(np.linalg.norm((end - start)[GROUND]))
+    return Pose(path, rotation.multiply(turns, made.rotations)), missing
 
 
 def _shares(made: Pose, before: int, after: int) -> Array:
