@@ -77,7 +77,14 @@ def _fill(armature: Object, chosen: Namespace) -> Fill:
         fit=Fit(feet=chosen.feet.upper()),
         parts=roles_of(chosen.body.upper()),
     )
-    asked = {"prompt": chosen.prompt, "seed": chosen.seed, "weights": chosen.weights}
+    asked = {
+        "prompt": chosen.prompt,
+        "seed": chosen.seed,
+        "weights": chosen.weights,
+        "guidance_scale": chosen.guidance,
+        "residual_guidance_scale": chosen.residual_guidance,
+        "steps": chosen.steps,
+    }
     return Fill(Ref.of(armature), known_maps.map_of(armature), wish, asked)
 
 

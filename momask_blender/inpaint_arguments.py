@@ -3,7 +3,8 @@
 from argparse import Namespace
 from pathlib import Path
 
-from .contract.command_line import Parser
+from .contract.command_line import Parser, add_model_arguments
+from .contract.kept_ranges import parse_range
 from .contract.targets import check_target
 from .errors import UserError
 from .retarget.fit import FEET
@@ -29,8 +30,7 @@ def add_inpaint_arguments(parser: Parser) -> None:
     )
     parser.add_argument("--armature", metavar="NAME", help="which armature, of several")
     parser.add_argument("--map", type=Path, help="FILE.json that says which bone is which")
-    parser.add_argument("--seed", type=int, default=0, help="same seed, same motion (default 0)")
-    parser.add_argument("--weights", default="starter", metavar="NAME|DIR", help="model to use")
+    add_model_arguments(parser)
     parser.add_argument("--body", choices=BODY, default="all", help="which bones are keyed")
     parser.add_argument(
         "--feet", choices=[name.lower() for name in FEET], default="on", help="hold standing feet"
@@ -51,12 +51,5 @@ def check_inpaint(chosen: Namespace) -> None:
 
 
 def kept_frames(words: list[str]) -> list[Frames]:
-    """`12:40` or `12` -> frames. Raises UserError."""
-    found = []
-    for each in words:
-        first, _, last = each.partition(":")
-        try:
-            found.append(Frames(int(first), int(last or first)))
-        except ValueError:
-            raise UserError(f"--keep wants frames like 12:40, got '{each}'.") from None
-    return found
+    """Raises ValueError."""
+    return [Frames(*parse_range(each)) for each in words]

@@ -19,9 +19,9 @@ from .contract.messages import (
     Answer,
     Finished,
     Generate,
-    Inpaint,
     Load,
     Loaded,
+    Making,
     Notice,
     Unload,
     Unloaded,
@@ -37,7 +37,6 @@ from .steps import APPLYING, TICK, Steps, is_editing, reason_to_wait
 from .timeline.fills import Fill
 from .worker_client import Ended, Worker
 
-Making = Generate | Inpaint
 IDLE_TICK = 2.0  # while a worker waits
 
 
@@ -243,7 +242,7 @@ class Session:
 
     def forget_file(self) -> None:
         """Another file was opened: what was under way belongs to the old one."""
-        if self.job is not None and isinstance(self.job.request, Generate | Inpaint):
+        if self.job is not None and isinstance(self.job.request, Making):
             self.job.cancel()
         self._steps, self._deed, self.suspended = None, None, ""
         self._drop_result()
@@ -270,7 +269,7 @@ class Session:
             self.runs_on = answer.runs_on
         elif isinstance(answer, Unloaded):
             self._lose_worker()  # what it still holds goes too; a new one starts in a moment
-        elif isinstance(answer, Finished) and isinstance(job.request, Generate | Inpaint):
+        elif isinstance(answer, Finished) and isinstance(job.request, Making):
             self.runs_on = answer.runs_on
             self._finished = (answer, job.request)
             if self._deed is not None:
