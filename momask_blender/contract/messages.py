@@ -128,7 +128,8 @@ class Inpaint(Making):
         super().__post_init__()
         ranges = tuple((first, last) for first, last in self.kept)  # JSON has lists only
         object.__setattr__(self, "kept", check_ranges(ranges))
-        if any(Path(file).absolute() == Path(self.source).absolute() for file in self.files()):
+        files = self.files() if self.out else []  # the session says later where to
+        if any(Path(file).absolute() == Path(self.source).absolute() for file in files):
             raise ValueError(f"{self.source} would be overwritten. Name another file to write.")
 
 

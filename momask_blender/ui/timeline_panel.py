@@ -86,7 +86,8 @@ class MOMASK_UL_kept(UIList):
         _data: Any,
         item: Any,
         _icon: int,
-        *_: Any,
+        _active: Any,
+        _property: str,
     ) -> None:
         row = layout.row(align=True)
         row.prop(item, "first", text="", emboss=False)
