@@ -43,7 +43,7 @@ def fill_file(chosen: Namespace, show: Terminal) -> dict[str, float]:
             _run(fill.read(source))
         seconds = {"Reading": round(time.perf_counter() - began, 3)}
         request = fill.request(source, str(Path(folder) / "filled.npz"))
-        finished = request_motion(request, show.message)
+        finished = fill.without_model(source, request) or request_motion(request, show.message)
         with ends_on_interrupt(lambda: None), quiet_stdout():
             began = time.perf_counter()
             for warning in _write(fill, finished, request):

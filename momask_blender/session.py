@@ -153,7 +153,11 @@ class Session:
         source = self._private_folder() / f"source{self._num_jobs}.npz"
 
         def go_on() -> str:
-            self._request(fill.request(source), fill)
+            request = fill.request(source)
+            if finished := fill.without_model(source, request):
+                self._begin_deed(finished, request, fill)
+            else:
+                self._request(request, fill)
             return ""
 
         self._steps = Steps("Reading the animation", fill.read(source), "", can_be_cancelled=True)

@@ -60,6 +60,15 @@ class Fill:
         except ValueError as error:
             raise UserError(str(error)) from error
 
+    def without_model(self, source: Path, request: Inpaint) -> Finished | None:
+        """The answer where gaps are so short that no moment of the model's lies in them: what is
+        between two moments is interpolated anyway."""
+        assert self.filling is not None
+        runs = self.filling.kept_moments()
+        if runs != [(0, len(self.filling.shown.pose.root) - 1)]:
+            return None
+        return Finished(files=(str(source),) * request.variations, seconds={})
+
     def steps(self, finished: Finished, request: Inpaint) -> Iterator[Filled]:
         """Each variation becomes an Action; the first one plays at the end. Raises UserError."""
         filled = Filled()

@@ -105,6 +105,19 @@ def test_between_two_poses_of_an_animator(bpy, walker, session):
     assert len(keys_of(walker)['pose.bones["pelvis"].location', 0]) == 49
 
 
+def test_a_gap_between_two_moments_of_the_model_is_interpolated(bpy, walker, session):
+    """At 60 fps one frame lies between two frames of the model's 20."""
+    scene = bpy.context.scene
+    scene.render.fps = 60
+    keep(bpy, (1, 32), (34, 72))
+    before = keys_of(walker)
+    heads = shown(scene, walker, range(31, 36))[..., :3, 3]
+    assert bpy.ops.momask.fill(what="RANGES") == {"FINISHED"}
+    same_outside(before, keys_of(walker), [Frames(33, 33)])
+    moved = np.linalg.norm(shown(scene, walker, range(31, 36))[..., :3, 3] - heads, axis=-1)
+    assert moved.max() < 0.02
+
+
 def test_what_cannot_be_filled_is_said_and_changes_nothing(bpy, walker, session):
     before = len(bpy.data.actions)
     with pytest.raises(RuntimeError, match="No frames are kept"):
