@@ -1,23 +1,21 @@
-"""`python -m momask_blender generate PROMPT --out FILE`: from words to a file, without a window."""
+"""`python -m momask_blender generate|inpaint`: from words to a file, without a window."""
 
 import io
-import os
 import re
-import shutil
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from .contract.command_line import Parser, add_generate_arguments, generate_request, refuse
-from .contract.messages import Generate, Notice, Progress
+from .contract.messages import Generate
 from .contract.targets import check_target
 from .errors import UserError
+from .inpaint_arguments import add_inpaint_arguments, check_inpaint
 from .interrupt import INTERRUPTED, ends_on_interrupt
 from .job import request_motion
 from .retarget.fit import FEET, TRAVEL, Fit
+from .terminal import Terminal, leave, quiet_stdout
 
 if TYPE_CHECKING:
     from bpy.types import Object
@@ -61,11 +59,28 @@ def main(arguments: list[str] | None = None) -> int:
     generate.add_argument("--preset", choices=PRESETS, help="engine that the .fbx is for")
     _add_character_arguments(generate)
     generate.add_argument("--preview", type=Path, help="contact sheet FILE.png or film FILE.mp4")
+    add_inpaint_arguments(
+        commands.add_parser("inpaint", help="fill gaps of an animation in a file")
+    )
     chosen = parser.parse_args(arguments)
     try:
-        return _generate(chosen)
+        return _inpaint(chosen) if chosen.command == "inpaint" else _generate(chosen)
     except (UserError, ValueError) as error:
         return refuse(PROGRAM, str(error))
+
+
+def _inpaint(chosen: Namespace) -> int:
+    check_inpaint(chosen)
+    show = Terminal()
+    with ends_on_interrupt(lambda: None):
+        require_bpy()
+        from .fill_file import fill_file
+
+    seconds = fill_file(chosen, show)
+    show.clear()
+    stages = ", ".join(f"{name.lower()} {spent:.2f} s" for name, spent in seconds.items())
+    print(f"Wrote {chosen.out} ({stages})")
+    return 0
 
 
 def _add_character_arguments(parser: Parser) -> None:
@@ -105,7 +120,7 @@ def _generate(chosen: Namespace) -> int:
     return 0
 
 
-def _generate_character(request: Generate, chosen: Namespace, show: "Terminal") -> dict[str, float]:
+def _generate_character(request: Generate, chosen: Namespace, show: Terminal) -> dict[str, float]:
     with ends_on_interrupt(lambda: None):
         require_bpy()
         from .animation.takes import made_by
@@ -133,7 +148,7 @@ def _generate_character(request: Generate, chosen: Namespace, show: "Terminal") 
         return finished.seconds | deliver(pose, how, delivery, show.phase, own)
 
 
-def _open_own(chosen: Namespace, show: "Terminal") -> "Object | None":
+def _open_own(chosen: Namespace, show: Terminal) -> "Object | None":
     """The character that the user brought, with its bones known. Raises UserError."""
     from .own_character import open_character
     from .rig.checks import check_armature
@@ -209,58 +224,6 @@ def explain_import_error(message: str) -> str:
     package = LIBRARY_PACKAGES.get(library)
     advice = f"install it ('apt-get install {package}')" if package else "install it"
     return f"Blender's Python module needs the system library {library}: {advice}."
-
-
-class Terminal:
-    """Progress as one line that changes, where stderr is a terminal; logs get notices only."""
-
-    def __init__(self) -> None:
-        self._live = sys.stderr.isatty()
-
-    def message(self, message: Progress | Notice) -> None:
-        if isinstance(message, Progress):
-            self.phase(message.phase)
-        else:
-            self.note(message.in_one_line())
-
-    def note(self, line: str) -> None:
-        self.clear()
-        print(line, file=sys.stderr)
-
-    def phase(self, name: str) -> None:
-        self.clear()
-        if self._live:
-            print(f"{name}...", end="", file=sys.stderr, flush=True)
-
-    def clear(self) -> None:
-        if self._live:
-            width = shutil.get_terminal_size().columns - 1
-            print("\r" + " " * width + "\r", end="", file=sys.stderr, flush=True)
-
-
-@contextmanager
-def quiet_stdout() -> Iterator[None]:
-    """Blender and Cycles print to the process's stdout; that line is ours."""
-    sys.stdout.flush()
-    kept = os.dup(1)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 1)
-        try:
-            yield
-        finally:
-            sys.stdout.flush()
-            os.dup2(kept, 1)
-            os.close(kept)
-
-
-def leave(status: int) -> NoReturn:
-    """Not through the end of Blender's module: that may crash, or wait for a thread for ever."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    if (bpy := sys.modules.get("bpy")) is not None:
-        shutil.rmtree(bpy.app.tempdir, ignore_errors=True)
-        os._exit(status)
-    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -49,19 +49,25 @@ class Rig:
 
 
 def read_rig(
-    armature: Object, joint_map: JointMap, fit: Fit, cursor: Matrix | None = None
+    armature: Object,
+    joint_map: JointMap,
+    fit: Fit,
+    cursor: Matrix | None = None,
+    with_root: bool = False,
 ) -> Generator[None, None, Rig]:
     """Look at the rig, in short steps, and change nothing. `cursor` is the 3D cursor in the world,
-    for motions that start there. Raises UserError."""
+    for motions that start there; `with_root`: the target has the bone above the hips, where there
+    is one. Raises UserError."""
     check_armature(armature)
     rest = read_rest(armature)
     on_root = fit.travel == "ROOT_BONE"
-    plain = driven_bones(rest, joint_map, on_root)
+    with_root |= on_root
+    plain = driven_bones(rest, joint_map, with_root)
     check_lengths(plain)
     notes = [*joint_map.warnings, *notes_on(armature)]
     held = Ref.of(armature)
     yield
-    controls = yield from find_controls(held.resolve(), plain, on_root)
+    controls = yield from find_controls(held.resolve(), plain, with_root)
     armature = held.resolve()
     target = controls.target if controls else with_present_anchor(armature, plain)
     ik_feet = None

@@ -11,11 +11,15 @@ from bpy.types import Object
 from .errors import UserError
 
 
-def open_character(file: Path, name: str | None = None) -> Object:
+def open_character(file: Path, name: str | None = None, at_its_rate: bool = False) -> Object:
     """The armature in it. A .blend becomes the open file, anything else is imported into an empty
-    one. `name` says which of several. Raises UserError."""
+    one. `name` says which of several; `at_its_rate`: the scene takes the animation's frame rate,
+    else it keeps Blender's. Raises UserError."""
     try:
-        _OPENERS[file.suffix.lower()](str(file.absolute()))
+        if file.suffix.lower() == ".blend":
+            _open_blend(str(file.absolute()))
+        else:
+            _import(file.absolute(), at_its_rate)
     except (RuntimeError, OSError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(f"Cannot open {file}: {lines[-1].strip()}") from error
@@ -39,18 +43,15 @@ def _open_blend(file: str) -> None:
     bpy.ops.wm.open_mainfile(filepath=file, load_ui=False, use_scripts=False)
 
 
-def _imported(read: Callable[[str], object]) -> Callable[[str], None]:
-    """Into an empty file, whose frame rate stays Blender's own whatever the importer sets."""
-
-    def into_empty(file: str) -> None:
-        bpy.ops.wm.read_factory_settings(use_empty=True)
-        render = bpy.context.scene.render
-        rate = render.fps, render.fps_base
-        read(file)
+def _import(file: Path, at_its_rate: bool) -> None:
+    """Into an empty file. Importers set the scene's rate or not, as it suits them."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    render = bpy.context.scene.render
+    rate = render.fps, render.fps_base
+    _IMPORTERS[file.suffix.lower()](str(file))
+    if not at_its_rate:
         render = bpy.context.scene.render
         render.fps, render.fps_base = rate
-
-    return into_empty
 
 
 def _import_vrm(file: str) -> None:
@@ -61,11 +62,10 @@ def _import_vrm(file: str) -> None:
         bpy.ops.import_scene.gltf(filepath=str(copy))
 
 
-_OPENERS: dict[str, Callable[[str], None]] = {
-    ".blend": _open_blend,
-    ".fbx": _imported(lambda file: bpy.ops.import_scene.fbx(filepath=file)),
-    ".glb": _imported(lambda file: bpy.ops.import_scene.gltf(filepath=file)),
-    ".gltf": _imported(lambda file: bpy.ops.import_scene.gltf(filepath=file)),
-    ".vrm": _imported(_import_vrm),
-    ".bvh": _imported(lambda file: bpy.ops.import_anim.bvh(filepath=file)),
+_IMPORTERS: dict[str, Callable[[str], object]] = {
+    ".fbx": lambda file: bpy.ops.import_scene.fbx(filepath=file),
+    ".glb": lambda file: bpy.ops.import_scene.gltf(filepath=file),
+    ".gltf": lambda file: bpy.ops.import_scene.gltf(filepath=file),
+    ".vrm": _import_vrm,
+    ".bvh": lambda file: bpy.ops.import_anim.bvh(filepath=file, update_scene_fps=True),
 }

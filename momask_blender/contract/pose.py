@@ -165,7 +165,7 @@ def _frame(along: Array, hinge: Array) -> Array:
     return np.stack([along, square, np.cross(along, square)], axis=-1)
 
 
-def _leg_length(joints: Array) -> float:
+def leg_length(joints: Array) -> float:
     """Median over time of thigh and shin, mean of both sides."""
     bones = [INDEX[f"{side}_{part}"] for side in ("left", "right") for part in ("knee", "ankle")]
     parents = [PARENTS[bone] for bone in bones]
@@ -175,6 +175,6 @@ def _leg_length(joints: Array) -> float:
 
 def _root(joints: Array, pelvis: Array) -> Array:
     """Pelvis position (T, 3) that puts our hips' middle where theirs is, scaled by leg length."""
-    scale = _leg_length(REST_JOINTS[None]) / max(_leg_length(joints), 1e-6)
+    scale = leg_length(REST_JOINTS[None]) / max(leg_length(joints), 1e-6)
     offset = _middle(REST_JOINTS, HIPS) - REST_JOINTS[INDEX["pelvis"]]
     return _middle(joints, HIPS) * scale - rotation.rotate(pelvis, offset)
