@@ -1,8 +1,8 @@
 """How a made motion joins the kept frames around its gaps: the residual layer.
 
 What is kept differs from what was made by a residual, known at the kept frames only. In a gap it is
-the smoothest curve that continues them and fades away, so that position and velocity are continuous
-and kept frames come out as they were.
+the smoothest curve that continues them and fades away, so that position, velocity and acceleration
+are continuous and kept frames come out as they were.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,8 @@ Array = NDArray[np.floating]
 Kept = NDArray[np.bool_]
 Frames = NDArray[np.int64]
 
-FADE_SECONDS = 0.2  # a residual is down to a third after 0.28 s
+FADE_SECONDS = 0.15  # a residual is halved after 0.4 s
+NEAR = 3  # kept frames on each side of a gap that say velocity and acceleration
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class Gap:
 
     @property
     def surroundings(self) -> slice:
-        """The gap with two frames on each side, where there are any: they hold the velocity."""
-        return slice(max(0, self.start - 2), self.stop + 2)
+        """The gap with the frames that its seams depend on, where the timeline has them."""
+        return slice(max(0, self.start - NEAR), self.stop + NEAR)
 
     def seen_from(self, frames: slice) -> "Gap":
         """The same gap in a part of the timeline."""
@@ -108,26 +109,32 @@ def smoothest_residual(
 ) -> Array:
     """The residual in a gap of N frames from its values `known` (K, ...) at `near` (K,). (N, ...).
 
-    Minimises the sum over the gap of |second difference|^2 + |residual - goal|^2 / fade_frames^4.
+    Minimises the sum of |d3|^2 + 3 |d2|^2 / f^2 + 3 |d1|^2 / f^4 + |d0|^2 / f^6, where dk is the
+    k-th difference of (residual - goal) and f `fade_frames`: a critically damped fade, which does
+    not swing back.
     """
     flat = known.reshape(len(known), -1)
     span = np.sort(np.concatenate([near, np.arange(gap.start, gap.stop)]))
     inside = (span >= gap.start) & (span < gap.stop)
-    goal = _gentle_way(flat, near, gap) if carry else np.zeros((gap.num_frames, flat.shape[1]))
-    pull = fade_frames**-4.0
-    change = np.diff(np.eye(len(span)), n=2, axis=0)  # (spans - 2, spans)
-    free, fixed = change[:, inside], change[:, ~inside]
-    system = free.T @ free + pull * np.eye(gap.num_frames)
-    solved = np.linalg.solve(system, pull * goal - free.T @ (fixed @ flat))
+    goal = _gentle_way(flat, near, gap, span) if carry else np.zeros((len(span), flat.shape[1]))
+    outside = flat - goal[~inside]
+    system, pull = np.zeros((gap.num_frames, gap.num_frames)), np.zeros_like(goal[inside])
+    for order, count in enumerate((1.0, 3.0, 3.0, 1.0)):
+        change = np.diff(np.eye(len(span)), n=order, axis=0)
+        free, fixed = change[:, inside], change[:, ~inside]
+        weight = count * fade_frames ** (2.0 * (order - 3))
+        system += weight * free.T @ free
+        pull -= weight * free.T @ (fixed @ outside)
+    solved = goal[inside] + np.linalg.solve(system, pull)
     return solved.reshape(gap.num_frames, *known.shape[1:])
 
 
-def _gentle_way(flat: Array, near: Frames, gap: Gap) -> Array:
-    """From the residual before a gap to the one after it, level at both ends. (K, C) -> (N, C)."""
+def _gentle_way(flat: Array, near: Frames, gap: Gap, span: Frames) -> Array:
+    """From the residual before a gap to the one after it, level outside. (K, C) -> (span, C)."""
     before, after = flat[near < gap.start], flat[near >= gap.stop]
     first = before[-1] if len(before) else after[0]
     last = after[0] if len(after) else before[-1]
-    share = (np.arange(gap.num_frames) + 1.0) / (gap.num_frames + 1.0)
+    share = np.clip((span - gap.start + 1.0) / (gap.num_frames + 1.0), 0.0, 1.0)
     share = (share * share * (3.0 - 2.0 * share))[:, None]
     return first + share * (last - first)
 
@@ -145,10 +152,10 @@ def _turns(made: Array, kept: Array, is_before: Kept) -> Array:
 
 
 def _neighbours(gap: Gap, is_kept: Kept) -> Frames:
-    """The up to two kept frames on each side that a gap touches."""
+    """The kept frames on both sides that touch a gap, up to `NEAR` each."""
     found: list[int] = []
     for edge, step in ((gap.start - 1, -1), (gap.stop, 1)):
-        for frame in (edge, edge + step):
+        for frame in range(edge, edge + NEAR * step, step):
             if not (0 <= frame < len(is_kept) and is_kept[frame]):
                 break
             found.append(frame)
