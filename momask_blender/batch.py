@@ -154,7 +154,8 @@ def _make(wanted: dict[int, Namespace], outcome: Outcome, ledger: Ledger, show: 
     def abandon() -> None:
         motions.close()
         remove_unfinished([ledger.folder, ledger.folder / "any"])
-        outcome.tell(show)
+        num_done = outcome.num_made + outcome.num_there
+        show.say(f"Ended with {num_done} of {outcome.num_rows} rows. Run it again to go on.")
 
     with ends_on_interrupt(abandon), closing(motions):
         first = next(iter(wanted.items()))
