@@ -19,12 +19,10 @@ from .inpaint_arguments import kept_frames
 from .inputs import frame_rate
 from .interrupt import ends_on_interrupt
 from .job import request_motion
-from .own_character import open_character
+from .own_character import know_bones, open_character
 from .refs import Ref
 from .retarget.fit import Fit
-from .rig.checks import check_armature
 from .rig.known_maps import known_maps
-from .rig.map_file import read_map_file
 from .terminal import Terminal, quiet_stdout
 from .timeline.fill import Wish
 from .timeline.fills import Fill
@@ -59,11 +57,7 @@ def fill_file(chosen: Namespace, show: Terminal) -> dict[str, float]:
 
 def _open(chosen: Namespace, show: Terminal) -> Object:
     armature = open_character(chosen.source, chosen.armature, at_its_rate=True)
-    check_armature(armature)
-    if chosen.map is not None:
-        known_maps.keep(armature, read_map_file(chosen.map, armature.data.bones))
-    for warning in known_maps.map_of(armature).warnings:
-        show.note(warning)
+    know_bones(armature, chosen.map, show.note)
     return armature
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,30 @@ import bpy
 from bpy.types import Object
 
 from .errors import UserError
+from .rig.checks import check_armature
+from .rig.known_maps import known_maps
+from .rig.map_file import read_map_file
+
+
+def open_own(chosen: Namespace, note: Callable[[str], None]) -> Object | None:
+    """The character that the user brought, with its bones known; None if there is none.
+
+    `note` hears what is odd about it. Raises UserError.
+    """
+    if chosen.character is None:
+        return None
+    armature = open_character(chosen.character, chosen.armature)
+    know_bones(armature, chosen.map, note)
+    return armature
+
+
+def know_bones(armature: Object, map_file: Path | None, note: Callable[[str], None]) -> None:
+    """By the user's own map, or as they are recognised. Raises UserError."""
+    check_armature(armature)
+    if map_file is not None:
+        known_maps.keep(armature, read_map_file(map_file, armature.data.bones))
+    for warning in known_maps.map_of(armature).warnings:
+        note(warning)
 
 
 def open_character(file: Path, name: str | None = None, at_its_rate: bool = False) -> Object:

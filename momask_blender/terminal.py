@@ -22,6 +22,11 @@ class Terminal:
         else:
             self.note(message.in_one_line())
 
+    def say(self, line: str) -> None:
+        """A result: on stdout, at once, also where that is a file."""
+        self.clear()
+        print(line, flush=True)
+
     def note(self, line: str) -> None:
         self.clear()
         print(line, file=sys.stderr)

@@ -1,15 +1,19 @@
-"""Files that are complete or not there at all."""
+"""Files that are complete or not there at all. No bpy."""
 
 import os
+import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import UserError
 
-UNFINISHED = f".momask-{os.getpid()}-"  # how our folders of files in the making begin
+BEGINNING = ".momask-"  # of folders of files in the making
+UNFINISHED = f"{BEGINNING}{secrets.token_hex(4)}-"  # ours: others may write to the same folder
+LEFT_OVER = 24 * 3600.0  # seconds after which nobody is making a file any more
 
 
 def write_whole(file: Path, write: Callable[[Path], object]) -> None:
@@ -27,6 +31,13 @@ def remove_unfinished(files: list[Path]) -> None:
     for file in files:
         for folder in file.parent.glob(f"{UNFINISHED}*"):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_left_over(folder: Path) -> None:
+    """Remove what processes that were killed had been writing into `folder`."""
+    for part in folder.glob(f"{BEGINNING}*"):
+        if time.time() - part.lstat().st_mtime > LEFT_OVER:
+            shutil.rmtree(part, ignore_errors=True)
 
 
 @contextmanager
