@@ -1,20 +1,26 @@
-"""Use case: a table of prompts -> a file for each row. No bpy until it writes for Blender."""
+"""Use case: a table of prompts -> a file for each row. No bpy: Blender works in processes."""
 
-import shutil
+import os
 import tempfile
 import time
 from argparse import Namespace
+from concurrent.futures import (
+    ALL_COMPLETED,
+    FIRST_COMPLETED,
+    Future,
+    ThreadPoolExecutor,
+    wait,
+)
 from contextlib import closing
-from dataclasses import dataclass, field, replace
-from itertools import zip_longest
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from .animation.whole_files import remove_left_over, remove_unfinished, write_whole
+from .animation.whole_files import remove_left_over, remove_unfinished
 from .batch_ledger import Ledger
+from .batch_processes import Motions, Writers
 from .batch_rows import chosen_rows, read_table, rows_of
-from .blender_module import require_bpy
 from .contract.command_line import Parser, add_model_arguments
-from .contract.messages import Finished, Notice, Progress
+from .contract.messages import Finished
 from .errors import UserError
 from .generate_arguments import (
     ENDINGS,
@@ -23,12 +29,12 @@ from .generate_arguments import (
     check_file_arguments,
 )
 from .interrupt import ends_on_interrupt
-from .job import MISMATCH, NOT_STARTED, Job, follow, start_worker
-from .terminal import Terminal, quiet_stdout
-from .worker_client import Worker
+from .job import MISMATCH, NOT_STARTED
+from .terminal import Terminal
 
 SOME_FAILED = 1  # exit status; 2 is for a table, folder or option that cannot be used
 HOPELESS = (MISMATCH, NOT_STARTED)  # what no other row would survive either
+MAX_PROCESSES = 64
 
 
 def add_batch_arguments(parser: Parser) -> None:
@@ -39,6 +45,12 @@ def add_batch_arguments(parser: Parser) -> None:
     )
     parser.add_argument(
         "--rows", metavar="A:B", default="1:", help="only these, both included (default: all)"
+    )
+    parser.add_argument(
+        "--processes",
+        type=int,
+        default=max(1, (os.cpu_count() or 1) // 2),
+        help="how many Blenders write at once (default: half the processor's cores)",
     )
     add_file_arguments(parser)
     model = parser.add_argument_group("what a row leaves open")
@@ -56,13 +68,20 @@ class Outcome:
     failures: dict[int, str] = field(default_factory=dict)  # row number -> reason
     began: float = field(default_factory=time.monotonic)
 
-    def progress(self, row: Namespace) -> str:
+    def progress(self) -> str:
         done = self.num_made + self.num_there + len(self.failures)
         text = f"{done} of {self.num_rows}"
         if self.num_made:
-            each = (time.monotonic() - self.began) / (done - self.num_there)
+            each = (time.monotonic() - self.began) / self.num_made
             text += f", about {each * (self.num_rows - done) / 60:.0f} min left"
-        return f"{text}: {row.out.name}"
+        return text
+
+    def fail(self, number: int, error: BaseException) -> None:
+        """Raises the error where no row can be made any more."""
+        if isinstance(error, UserError) and error.code in HOPELESS:
+            raise error
+        kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+        self.failures[number] = kind + " ".join(str(error).split())
 
     def tell(self, show: Terminal) -> None:
         show.say(
@@ -73,52 +92,20 @@ class Outcome:
             show.note(f"row {number}: {reason}")
 
 
-class Motions:
-    """Motions from one worker, which is warm after the first and makes one ahead."""
-
-    def __init__(self, show: Terminal) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="momask-"))
-        self._show = show
-        self._worker: Worker | None = None
-        self._job: Job | None = None
-
-    def ask(self, number: int, row: Namespace) -> None:
-        """Have the row's motion made; one at a time. Raises UserError."""
-        if self._worker is None or not self._worker.is_alive:
-            self._worker = start_worker()
-        file = self._folder / f"motion{number % 2}.npz"  # one is read while the other is written
-        self._job = Job(self._worker, replace(row.request, job=number, out=str(file)))
-
-    def wait(self, number: int, row: Namespace) -> Finished:
-        """The row's motion, whether or not it was asked for. Raises UserError."""
-        if self._job is None or self._job.request.job != number:
-            self.ask(number, row)
-        job, self._job = self._job, None
-        assert job is not None
-
-        def tell(message: Progress | Notice) -> None:
-            if isinstance(message, Notice):
-                self._show.note(f"row {number}: {message.in_one_line()}")
-
-        return follow(job, tell)
-
-    def close(self) -> None:
-        if self._worker is not None:
-            self._worker.kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-
 def run_batch(chosen: Namespace) -> int:
     """-> exit status. Raises UserError, ValueError when no row can be made at all."""
     numbers = chosen_rows(chosen.rows)
     check_file_arguments(chosen, chosen.format)
+    if not 1 <= chosen.processes <= MAX_PROCESSES:
+        raise UserError(f"There can be 1 to {MAX_PROCESSES} processes, got {chosen.processes}.")
     table = read_table(chosen.table)
     rows = {number: row for number, row in rows_of(table, chosen) if number in numbers}
     _open_folder(chosen.out)
     outcome, ledger, show = Outcome(len(rows)), Ledger(chosen.out), Terminal()
     wanted = _still_to_make(rows, outcome, ledger)
     if wanted:
-        _make(wanted, outcome, ledger, show)
+        num_writers = 0 if chosen.format == ".npz" else min(chosen.processes, len(wanted))
+        Batch(wanted, num_writers, outcome, ledger, show).run()
     outcome.tell(show)
     return SOME_FAILED if outcome.failures else 0
 
@@ -139,7 +126,7 @@ def _still_to_make(
     wanted = {}
     for number, row in rows.items():
         if isinstance(row, UserError):
-            outcome.failures[number] = str(row)
+            outcome.fail(number, row)
         elif ledger.has(row):
             outcome.num_there += 1
         else:
@@ -147,56 +134,66 @@ def _still_to_make(
     return wanted
 
 
-def _make(wanted: dict[int, Namespace], outcome: Outcome, ledger: Ledger, show: Terminal) -> None:
-    """Ctrl-C ends it at once; what is made stays, with nothing half done beside it."""
-    motions = Motions(show)
+class Batch:
+    """Rows on their way: while Blender writes some, the worker makes the motion of the next."""
 
-    def abandon() -> None:
-        motions.close()
-        remove_unfinished([ledger.folder, ledger.folder / "any"])
-        num_done = outcome.num_made + outcome.num_there
-        show.say(f"Ended with {num_done} of {outcome.num_rows} rows. Run it again to go on.")
+    def __init__(
+        self,
+        wanted: dict[int, Namespace],
+        num_writers: int,
+        outcome: Outcome,
+        ledger: Ledger,
+        show: Terminal,
+    ) -> None:
+        """Raises UserError."""
+        self._wanted, self._num_writers = wanted, num_writers
+        self._outcome, self._ledger, self._show = outcome, ledger, show
+        self._motions, self._writers = Motions(show), Writers(num_writers)
+        self._writing: dict[Future[list[str]], int] = {}  # -> row number
 
-    with ends_on_interrupt(abandon), closing(motions):
-        first = next(iter(wanted.items()))
-        motions.ask(*first)  # the worker starts while Blender's module is imported
-        if first[1].format != ".npz":
-            require_bpy()
-        for (number, row), after in zip_longest(wanted.items(), [*wanted.items()][1:]):
-            show.phase(outcome.progress(row))
-            try:
-                finished = motions.wait(number, row)
-                if after is not None:
-                    motions.ask(*after)  # made while Blender writes this one
-                _write(row, finished, show)
-                ledger.enter(row)
-            except Exception as error:  # whatever it is, one bad row does not stop the rest
-                if isinstance(error, UserError) and error.code in HOPELESS:
-                    raise
-                outcome.failures[number] = _reason(error)
-            else:
-                outcome.num_made += 1
-                show.say(f"Wrote {row.out}")
+    def run(self) -> None:
+        """Ctrl-C ends it at once; what is made stays, with nothing half done beside it."""
+        with (
+            ends_on_interrupt(self._abandon),
+            closing(self._motions),
+            closing(self._writers),
+            ThreadPoolExecutor(max(1, self._num_writers)) as pool,
+        ):
+            numbers = [*self._wanted]
+            for number, following in zip(numbers, [*numbers[1:], None], strict=True):
+                self._show.phase(self._outcome.progress())
+                try:
+                    finished = self._motions.wait(number, self._wanted[number])
+                    if following is not None:
+                        self._motions.ask(following, self._wanted[following])
+                except UserError as error:
+                    self._outcome.fail(number, error)
+                    continue
+                self._writing[pool.submit(self._write, number, finished)] = number
+                if len(self._writing) > self._num_writers:
+                    self._collect(FIRST_COMPLETED)
+            self._collect(ALL_COMPLETED)
 
+    def _write(self, number: int, finished: Finished) -> list[str]:
+        row = self._wanted[number]
+        notes = self._writers.write(row, finished)
+        self._ledger.enter(row)
+        return notes
 
-def _write(row: Namespace, finished: Finished, show: Terminal) -> None:
-    """Raises UserError, and whatever Blender says of a character that it cannot cope with."""
-    motion = finished.files[0]
-    if row.format == ".npz":
-        write_whole(row.out, lambda part: shutil.copyfile(motion, part))
-        return
-    from .animation.takes import made_by, read_pose
-    from .generate import Delivery, deliver
-    from .own_character import open_own
-    from .rig.known_maps import known_maps
+    def _collect(self, when: str) -> None:
+        for written in wait(self._writing, return_when=when).done:
+            number = self._writing.pop(written)
+            if (error := written.exception()) is not None:
+                self._outcome.fail(number, error)
+                continue
+            self._outcome.num_made += 1
+            for note in written.result():
+                self._show.note(f"row {number}: {note}")
+            self._show.say(f"Wrote {self._wanted[number].out}")
 
-    known_maps.open(None)  # a map that another row gave is no part of this one
-    how = made_by(row.request, finished, row.seed)
-    with quiet_stdout():
-        own = open_own(row, show.note)
-        deliver(read_pose(motion), how, Delivery.of(row), lambda _stage: None, own)
-
-
-def _reason(error: Exception) -> str:
-    kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
-    return kind + " ".join(str(error).split())
+    def _abandon(self) -> None:
+        self._writers.close()
+        self._motions.close()
+        remove_unfinished([self._ledger.folder, self._ledger.folder / "any"])
+        num_done = self._outcome.num_made + self._outcome.num_there
+        self._show.say(f"Ended with {num_done} of {self._outcome.num_rows} rows.")
