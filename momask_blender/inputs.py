@@ -16,6 +16,7 @@ from .errors import UserError
 from .placement import Placement
 from .refs import Ref
 from .retarget.fit import Fit
+from .rig.checks import check_armature
 from .rig.known_maps import known_maps
 from .rig.selected import armature_of
 from .settings import preferences
@@ -148,13 +149,15 @@ def placement_from(context: Context, settings: Any) -> Placement:
 
 
 def target_of(context: Context) -> Object:
-    """The active character. Raises UserError when there is none, or its bones are not known."""
+    """The active character. Raises UserError when there is none, when poses on it would not mean
+    what they say, or its bones are not known."""
     armature = armature_of(context.object)
     if armature is not None:
         known_maps.look_up(armature)
     if lack := lack_of_character(context):
         raise UserError(lack.text, fix=lack.fix)
     assert armature is not None
+    check_armature(armature)
     return armature
 
 
