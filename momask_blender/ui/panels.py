@@ -182,6 +182,7 @@ class MOMASK_PT_takes(Sidebar, Panel):
 class MOMASK_PT_export(Sidebar, Panel):
     bl_label = "Export"
     bl_idname = "MOMASK_PT_export"
+    bl_order = 3
 
     def draw(self, context: Context) -> None:
         layout = self.layout

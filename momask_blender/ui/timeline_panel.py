@@ -46,7 +46,7 @@ def draw_quick(layout: UILayout, settings: Any) -> None:
     ).what = "BETWEEN"
     column.operator("momask.fill", text="Replace Selection", icon="SELECT_SET").what = "SELECTION"
     row = column.row(align=True)
-    row.operator("momask.fill", text="Extend Before", icon="BACK").what = "BEFORE"
+    row.operator("momask.fill", text="Before", icon="BACK").what = "BEFORE"
     row.operator("momask.fill", text="After", icon="FORWARD").what = "AFTER"
     row.prop(settings, "extension", text="")
 
