@@ -5,6 +5,7 @@ place, heading and pose of its kept frames.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,7 @@ Tokens = NDArray[np.int64]
 
 FADE_FRAMES = FADE_SECONDS * FPS
 SHORTEST_GAP = FRAMES_PER_TOKEN  # a shorter one is interpolated
+STRICTER = 1.75  # at the usual scale of 4 somebody who stands goes on standing, at 7 waves or kicks
 NUM_CANDIDATES = 4  # sampled for each seed; the one that meets its kept frames best is taken
 CANDIDATE_STEP = 2**31  # between their seeds: more than any seed that can be asked for
 BLENDED = 0.7 * FPS  # frames from a kept one within which interpolation has a share
@@ -78,6 +80,13 @@ def inpaint(
         poses.append(_replaced(guess, near, best))
         report.step()
     return poses
+
+
+def sampling_for_gaps(usual: Sampling, has_prompt: bool) -> Sampling:
+    """A model's usual settings, changed for gaps: kept frames pull against the words."""
+    if not has_prompt:
+        return replace(usual, guidance_scale=0.0, residual_guidance_scale=0.0)
+    return replace(usual, guidance_scale=min(20.0, STRICTER * usual.guidance_scale))
 
 
 def in_short_gaps(is_kept: Kept) -> Kept:
