@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from model_runtime.backends import open_networks
 from model_runtime.evaluation.measures import skating
-from model_runtime.inpainting import inpaint, interpolate_pose, sampling_for_gaps
+from model_runtime.inpainting import inpaint, sampling_for_gaps
 from model_runtime.networks import Networks, find_weights
-from model_runtime.source_motion import SourceMotion
+from model_runtime.source_motion import SourceMotion, interpolate_pose
 from model_runtime.training.layouts import read_clips
 from momask_blender.contract import rotation
-from momask_blender.contract.pose import Pose, pose_to_joints, solve_pose
+from momask_blender.contract.pose import Pose, pose_to_joints, solve_pose, to_local, to_world
 from momask_blender.contract.seams import Gap
-from momask_blender.contract.skeleton import FPS, PARENTS
+from momask_blender.contract.skeleton import FPS
 
 Array = NDArray[np.floating]
 Fill = Callable[["Case"], Pose]
@@ -60,8 +60,8 @@ def slerp(case: Case) -> Pose:
     """LaFAN1's interpolation: local rotations by slerp, the root along a line."""
     before, after = case.gap.start - 1, case.gap.stop
     share = (np.arange(case.gap.num_frames) + 1.0)[:, None] / (after - before)
-    local, root = _local(case.recorded.rotations), case.recorded.root
-    turned = _world(rotation.slerp(local[before][None], local[after][None], share))
+    local, root = to_local(case.recorded.rotations), case.recorded.root
+    turned = to_world(rotation.slerp(local[before][None], local[after][None], share))
     return Pose(root[before] + share * (root[after] - root[before]), turned)
 
 
@@ -84,19 +84,6 @@ def filled(networks: Networks, with_caption: bool) -> Fill:
         return _inside(case, inpaint(networks, text, case.source, [0], sampling)[0])
 
     return fill
-
-
-def _local(rotations: Array) -> Array:
-    parents = rotations[:, PARENTS[1:]]
-    local = rotation.multiply(rotation.inverse(parents), rotations[:, 1:])
-    return np.concatenate([rotations[:, :1], local], axis=1)
-
-
-def _world(local: Array) -> Array:
-    world = local.copy()
-    for joint, parent in enumerate(PARENTS[1:], start=1):
-        world[:, joint] = rotation.multiply(world[:, parent], local[:, joint])
-    return world
 
 
 def _inside(case: Case, pose: Pose) -> Pose:
