@@ -15,22 +15,21 @@ from numpy.typing import NDArray
 
 from model_runtime.backends import open_networks
 from model_runtime.evaluation.measures import skating
-from model_runtime.inpainting import inpaint, interpolate_pose
+from model_runtime.inpainting import inpaint, sampling_for_gaps
 from model_runtime.networks import Networks, find_weights
-from model_runtime.sampling import Sampling
-from model_runtime.source_motion import SourceMotion
+from model_runtime.source_motion import SourceMotion, interpolate_pose
 from model_runtime.training.layouts import read_clips
 from momask_blender.contract import rotation
-from momask_blender.contract.pose import Pose, pose_to_joints, solve_pose
+from momask_blender.contract.pose import Pose, pose_to_joints, solve_pose, to_local, to_world
 from momask_blender.contract.seams import Gap
-from momask_blender.contract.skeleton import FPS, PARENTS
+from momask_blender.contract.skeleton import FPS
 
 Array = NDArray[np.floating]
 Fill = Callable[["Case"], Pose]
 
 AROUND = 10  # kept frames on each side of a gap, at least; as in LaFAN1
 EVERY = 40  # frames between the gaps of a clip
-NEIGHBOURHOOD = FPS  # frames before and after a seam that say what change is usual there
+STILL = 1e-5  # metres per frame; a body at rest has no usual change of speed
 UP = (0.0, 1.0, 0.0)
 
 
@@ -61,8 +60,8 @@ def slerp(case: Case) -> Pose:
     """LaFAN1's interpolation: local rotations by slerp, the root along a line."""
     before, after = case.gap.start - 1, case.gap.stop
     share = (np.arange(case.gap.num_frames) + 1.0)[:, None] / (after - before)
-    local, root = _local(case.recorded.rotations), case.recorded.root
-    turned = _world(rotation.slerp(local[before][None], local[after][None], share))
+    local, root = to_local(case.recorded.rotations), case.recorded.root
+    turned = to_world(rotation.slerp(local[before][None], local[after][None], share))
     return Pose(root[before] + share * (root[after] - root[before]), turned)
 
 
@@ -77,8 +76,7 @@ def interpolation(case: Case) -> Pose:
 
 
 def filled(networks: Networks, with_caption: bool) -> Fill:
-    quiet = Sampling(guidance_scale=0.0, residual_guidance_scale=0.0)
-    sampling = networks.card.sampling if with_caption else quiet
+    sampling = sampling_for_gaps(networks.card.sampling, with_caption)
     nothing = np.zeros(networks.configs.base.text_size, dtype=np.float32)
 
     def fill(case: Case) -> Pose:
@@ -86,19 +84,6 @@ def filled(networks: Networks, with_caption: bool) -> Fill:
         return _inside(case, inpaint(networks, text, case.source, [0], sampling)[0])
 
     return fill
-
-
-def _local(rotations: Array) -> Array:
-    parents = rotations[:, PARENTS[1:]]
-    local = rotation.multiply(rotation.inverse(parents), rotations[:, 1:])
-    return np.concatenate([rotations[:, :1], local], axis=1)
-
-
-def _world(local: Array) -> Array:
-    world = local.copy()
-    for joint, parent in enumerate(PARENTS[1:], start=1):
-        world[:, joint] = rotation.multiply(world[:, parent], local[:, joint])
-    return world
 
 
 def _inside(case: Case, pose: Pose) -> Pose:
@@ -171,12 +156,12 @@ def _distance(recorded: Array, made: Array) -> float:
 
 
 def speed_jumps(joints: Array, gap: Gap) -> list[float]:
-    """Change of joint speed at the four frames of both seams, over its median nearby."""
+    """Change of joint speed at the four frames of both seams, over its median within a second."""
     speed = np.linalg.norm(np.diff(joints, axis=0), axis=-1)
     change = np.abs(np.diff(speed, axis=0)).mean(axis=1)  # at frames 1, 2, ...
     seams = (gap.start - 1, gap.start, gap.stop - 1, gap.stop)
     return [
-        float(change[frame - 1] / np.median(change[max(0, frame - NEIGHBOURHOOD) :][: 2 * FPS]))
+        float(change[frame - 1] / max(STILL, np.median(change[max(0, frame - FPS) :][: 2 * FPS])))
         for frame in seams
     ]
 
@@ -205,10 +190,9 @@ def main() -> None:
         for name, fill in ways.items():
             values = measured(every, [fill(case) for case in every], spread)
             if name == "recorded":
-                print("| | " + " | ".join(values) + " |\n|---" * (len(values) + 1) + "|")
-            print(
-                f"| {name} | " + " | ".join(f"{v:.3f}" for v in values.values()) + " |", flush=True
-            )
+                print(f"| | {' | '.join(values)} |\n{'|---' * (len(values) + 1)}|")
+            numbers = " | ".join(f"{value:.3f}" for value in values.values())
+            print(f"| {name} | {numbers} |", flush=True)
 
 
 if __name__ == "__main__":

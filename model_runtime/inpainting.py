@@ -5,6 +5,7 @@ place, heading and pose of its kept frames.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +16,12 @@ from model_runtime.gap_travel import bring_home
 from model_runtime.networks import Networks
 from model_runtime.pipeline import Report, Silence
 from model_runtime.sampling import MASK, Sampling, SeededNoise
-from model_runtime.source_motion import SourceMotion
+from model_runtime.source_motion import FADE_FRAMES, SourceMotion, interpolate_pose
 from momask_blender.contract import rotation
 from momask_blender.contract.pose import Pose, pose_to_joints, solve_pose
 from momask_blender.contract.seams import (
-    FADE_SECONDS,
     Gap,
     find_gaps,
-    interpolate_positions,
-    interpolate_rotations,
     join_positions,
     join_rotations,
 )
@@ -33,11 +31,12 @@ Array = NDArray[np.floating]
 Kept = NDArray[np.bool_]
 Tokens = NDArray[np.int64]
 
-FADE_FRAMES = FADE_SECONDS * FPS
 SHORTEST_GAP = FRAMES_PER_TOKEN  # a shorter one is interpolated
+STRICTER = 1.75  # at the usual scale of 4 somebody who stands goes on standing, at 7 waves or kicks
 NUM_CANDIDATES = 4  # sampled for each seed; the one that meets its kept frames best is taken
 CANDIDATE_STEP = 2**31  # between their seeds: more than any seed that can be asked for
 BLENDED = 0.7 * FPS  # frames from a kept one within which interpolation has a share
+MOST_WITHOUT_WORDS = 0.5  # share of what is made where no words ask for anything
 LONGEST_BLENDED = 2 * FPS  # frames; longer gaps were not measured
 MARGIN = 10  # frames around a gap, for smooth hinges; more than the seams need
 
@@ -72,12 +71,20 @@ def inpaint(
     texts = np.repeat(text[None], len(noises), axis=0)
     filled = fill_tokens(networks, texts, tokens, noises, sampling, report)
     report.begin("Decoding")
+    most = 1.0 if text.any() else MOST_WITHOUT_WORDS
     poses = []
     for candidates in filled.reshape(len(seeds), NUM_CANDIDATES, *tokens.shape):
-        best = _best(networks, candidates, seen, known)
+        best = _best(networks, candidates, seen, known, most)
         poses.append(_replaced(guess, near, best))
         report.step()
     return poses
+
+
+def sampling_for_gaps(usual: Sampling, has_prompt: bool) -> Sampling:
+    """A model's usual settings, changed for gaps: kept frames pull against the words."""
+    if not has_prompt:
+        return replace(usual, guidance_scale=0.0, residual_guidance_scale=0.0)
+    return replace(usual, guidance_scale=min(20.0, STRICTER * usual.guidance_scale))
 
 
 def in_short_gaps(is_kept: Kept) -> Kept:
@@ -100,14 +107,6 @@ def about_short_gaps(is_kept: Kept) -> str:
     )
 
 
-def interpolate_pose(source: Pose, is_kept: Kept) -> Pose:
-    """The kept frames with the plainest motion between them."""
-    return Pose(
-        interpolate_positions(source.root, is_kept, FADE_FRAMES),
-        interpolate_rotations(source.rotations, is_kept, FADE_FRAMES),
-    )
-
-
 def encode(networks: Networks, pose: Pose) -> Tokens:
     """(T) frames -> (N, Q) tokens that cover them; the last frame is held to fill the last one."""
     joints = place_at_origin(pose_to_joints(pose))
@@ -120,10 +119,10 @@ def cut(pose: Pose, frames: slice) -> Pose:
     return Pose(pose.root[frames], pose.rotations[frames])
 
 
-def join(made: Array, kept: Pose, is_kept: Kept) -> tuple[Pose, float]:
+def join(made: Array, kept: Pose, is_kept: Kept, most: float) -> tuple[Pose, float]:
     """Decoded joints (T, 22, 3) -> the kept pose with its gaps filled from them, and the strain.
 
-    `kept` is interpolated in the gaps; near their edges that has a share in what comes out.
+    `kept` is interpolated in the gaps; what is made has a share of at most `most` in short ones.
     The strain is what had to be put right, in metres: the travel that was missing and how far
     joints were from the kept ones beside the gaps, summed over the gaps.
     """
@@ -137,34 +136,34 @@ def join(made: Array, kept: Pose, is_kept: Kept) -> tuple[Pose, float]:
         strain += missing + _apart(part, own, local)
         moved = join_positions(part.root, own.root, is_own, FADE_FRAMES)
         turned = join_rotations(part.rotations, own.rotations, is_own, FADE_FRAMES)
-        share = _share_of_made(gap, len(is_kept))
+        share = _share_of_made(gap, len(is_kept), most)
         root[gap.frames] += share * (moved[local.frames] - root[gap.frames])
         rotations[gap.frames] = rotation.slerp(rotations[gap.frames], turned[local.frames], share)
     return Pose(root, rotation.continuous(rotations)), strain
 
 
-def _best(networks: Networks, candidates: Tokens, kept: Pose, is_kept: Kept) -> Pose:
+def _best(networks: Networks, candidates: Tokens, kept: Pose, is_kept: Kept, most: float) -> Pose:
     """The candidate (C, N, Q) with the least strain, joined to the kept frames."""
     floor = pose_to_joints(kept)[..., 1].min()
     attempts = []
     for tokens in candidates:
         joints = features_to_joints(networks.decode(tokens)[: len(is_kept)])
-        attempts.append(join(joints + (0.0, floor, 0.0), kept, is_kept))
+        attempts.append(join(joints + (0.0, floor, 0.0), kept, is_kept, most))
     return min(attempts, key=lambda attempt: attempt[1])[0]
 
 
-def _share_of_made(gap: Gap, num_frames: int) -> Array:
+def _share_of_made(gap: Gap, num_frames: int, most: float) -> Array:
     """How much of each frame (N, 1) in a gap is made, the rest being interpolated.
 
-    On training clips, which the model knows, fills of 1 and 2 s lose nothing by it, and others are
-    nearer to what was recorded; gaps with one side have nothing to interpolate between.
+    On training clips fills of 1 and 2 s are by it nearer to what was recorded, although the model
+    knows these clips. Gaps with one side have nothing to interpolate between.
     """
     if gap.start == 0 or gap.stop == num_frames or gap.num_frames > LONGEST_BLENDED:
         return np.ones((gap.num_frames, 1))
     frames = np.arange(gap.num_frames)
     distance = np.minimum(frames + 1, gap.num_frames - frames)
     share = np.clip(distance / BLENDED, 0.0, 1.0)[:, None]
-    return share * share * (3.0 - 2.0 * share)
+    return most * share * share * (3.0 - 2.0 * share)
 
 
 def _apart(made: Pose, kept: Pose, gap: Gap) -> float:

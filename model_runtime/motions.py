@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from model_runtime.backends import open_networks
 from model_runtime.familiarity import KnownPrompts
 from model_runtime.gap_tokens import count_steps
-from model_runtime.inpainting import about_short_gaps, inpaint
+from model_runtime.inpainting import about_short_gaps, inpaint, sampling_for_gaps
 from model_runtime.networks import Networks, Text, find_weights
 from model_runtime.pipeline import Motion, generate
 from model_runtime.sampling import Sampling
@@ -132,7 +132,8 @@ class MotionMaker:
         """
         source = read_source(Path(request.source), request.kept)
         networks = self.load(request.weights, request.device, phases)
-        sampling = sampling_of(request, networks.card.sampling)
+        usual = sampling_for_gaps(networks.card.sampling, bool(request.prompt.strip()))
+        sampling = sampling_of(request, usual)
         phases.begin(READING)
         if request.prompt.strip():
             text = networks.embed_text([request.prompt])
@@ -141,7 +142,6 @@ class MotionMaker:
                 send(notice)
         else:
             vector = np.zeros(networks.configs.base.text_size, dtype=np.float32)
-            sampling = replace(sampling, guidance_scale=0.0, residual_guidance_scale=0.0)
         if words := about_short_gaps(source.is_kept):
             send(Notice(text=words, job=request.job))
         phases.num_parts = 2 + count_steps(networks, sampling, source.is_kept) + request.variations

@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from momask_blender.contract import rotation
 from momask_blender.contract.kept_ranges import Range, kept_frames
-from momask_blender.contract.pose import Pose, leg_length, pose_to_joints, solve_pose
+from momask_blender.contract.pose import (
+    Pose,
+    leg_length,
+    pose_to_joints,
+    solve_pose,
+    to_local,
+    to_world,
+)
 from momask_blender.contract.seams import (
     FADE_SECONDS,
     interpolate_positions,
@@ -75,8 +82,7 @@ def _read_pose(arrays: Mapping[str, Array], is_kept: Kept) -> Pose:
     lengths = np.linalg.norm(rotations, axis=-1)[is_kept]
     if np.abs(lengths - 1.0).max() > 0.01:
         raise ValueError("'rotations' are not unit quaternions.")
-    whole = interpolate_rotations(rotation.normalized(rotations), is_kept, FADE_FRAMES)
-    return Pose(interpolate_positions(root, is_kept, FADE_FRAMES), whole)
+    return interpolate_pose(Pose(root, rotation.normalized(rotations)), is_kept)
 
 
 def _read_joints(arrays: Mapping[str, Array], is_kept: Kept) -> Array:
@@ -99,6 +105,14 @@ def _read(arrays: Mapping[str, Array], name: str, shape: tuple[int, ...], is_kep
         frame = int(wrong.argmax())
         raise ValueError(f"'{name}' has values that are no numbers, first at frame {frame}.")
     return values.astype(float)
+
+
+def interpolate_pose(source: Pose, is_kept: Kept) -> Pose:
+    """The kept frames with the plainest motion between them, joint by joint."""
+    local = interpolate_rotations(to_local(source.rotations), is_kept, FADE_FRAMES)
+    rotations = np.where(is_kept[:, None, None], source.rotations, to_world(local))
+    root = interpolate_positions(source.root, is_kept, FADE_FRAMES)
+    return Pose(root, rotation.continuous(rotations))
 
 
 def filled_arrays(source: SourceMotion, pose: Pose) -> dict[str, NDArray]:

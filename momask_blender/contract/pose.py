@@ -49,6 +49,21 @@ def pose_to_joints(pose: Pose) -> Array:
     return joints
 
 
+def to_local(rotations: Array) -> Array:
+    """World rotations (T, 22, 4) of a pose -> each relative to its parent; the pelvis' stays."""
+    parents = rotations[:, PARENTS[1:]]
+    local = rotation.multiply(rotation.inverse(parents), rotations[:, 1:])
+    return np.concatenate([rotations[:, :1], local], axis=1)
+
+
+def to_world(local: Array) -> Array:
+    """Inverse of `to_local`."""
+    world = local.copy()
+    for joint, parent in enumerate(PARENTS[1:], start=1):
+        world[:, joint] = rotation.multiply(world[:, parent], local[:, joint])
+    return world
+
+
 def solve_pose(joints: Array) -> Pose:
     """joints (T, 22, 3), feet near y = 0 -> the pose that points every segment the same way.
 

@@ -9,11 +9,11 @@ import pytest
 from model_runtime import __main__ as command
 from model_runtime.gap_tokens import LONGEST, fill_tokens, unknown_tokens, windows
 from model_runtime.gap_travel import bring_home
-from model_runtime.inpainting import encode, inpaint, interpolate_pose
+from model_runtime.inpainting import encode, inpaint
 from model_runtime.motions import MotionMaker, Phases
 from model_runtime.pipeline import Silence
 from model_runtime.sampling import MASK, Sampling, SeededNoise
-from model_runtime.source_motion import SourceMotion, read_source
+from model_runtime.source_motion import SourceMotion, interpolate_pose, read_source
 from momask_blender.contract import rotation
 from momask_blender.contract.messages import Finished, Inpaint, Notice
 from momask_blender.contract.pose import Pose, pose_to_joints, solve_pose
