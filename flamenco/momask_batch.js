@@ -28,7 +28,7 @@ const JOB_TYPE = {
           description: "Frame rate of the keys; 0 is the character's own, or 24" },
         { key: "weights", type: "string", default: "starter",
           description: "Model for rows that name none: a name, or a folder that all workers see" },
-        { key: "python", type: "string", default: "{momask-python}", visible: "submission",
+        { key: "python", type: "string", default: "{momask_python}", visible: "submission",
           description: "Python that has momask_blender; a variable of the Manager's configuration" },
     ],
 };

@@ -76,7 +76,7 @@ def test_what_a_task_runs_is_a_batch_that_our_command_line_takes():
     (task,) = job["tasks"]
     (command,) = task["commands"]
     assert (task["type"], command["name"]) == ("blender", "exec")
-    assert command["parameters"]["exe"] == "{momask-python}"
+    assert command["parameters"]["exe"] == "{momask_python}"
     assert command["parameters"]["args"][:2] == ["-m", "momask_blender"]
     chosen = command_line().parse_args(command["parameters"]["args"][2:])
     assert (str(chosen.table), str(chosen.out)) == (awkward, "/farm/out put")

@@ -5,8 +5,8 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import UserError
@@ -28,16 +28,29 @@ def write_whole(file: Path, write: Callable[[Path], object]) -> None:
 
 def remove_unfinished(files: list[Path]) -> None:
     """Remove what this process was writing for `files` when it was told to end."""
-    for file in files:
-        for folder in file.parent.glob(f"{UNFINISHED}*"):
-            shutil.rmtree(folder, ignore_errors=True)
+    for folder in {file.parent for file in files}:
+        _remove(folder.glob(f"{UNFINISHED}*"))
 
 
 def remove_left_over(folder: Path) -> None:
     """Remove what processes that were killed had been writing into `folder`."""
-    for part in folder.glob(f"{BEGINNING}*"):
-        if time.time() - part.lstat().st_mtime > LEFT_OVER:
+    _remove(part for part in folder.glob(f"{BEGINNING}*") if _age(part) > LEFT_OVER)
+
+
+def _age(part: Path) -> float:
+    """In seconds; none for what is gone again, as others may write to the same folder."""
+    with suppress(OSError):
+        return time.time() - part.lstat().st_mtime
+    return 0.0
+
+
+def _remove(parts: Iterable[Path]) -> None:
+    for part in parts:
+        if part.is_dir():
             shutil.rmtree(part, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                part.unlink()
 
 
 @contextmanager
