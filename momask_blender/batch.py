@@ -1,5 +1,6 @@
 """Use case: a table of prompts -> a file for each row. No bpy: Blender works in processes."""
 
+import math
 import os
 import tempfile
 import time
@@ -35,6 +36,7 @@ from .terminal import Terminal
 SOME_FAILED = 1  # exit status; 2 is for a table, folder or option that cannot be used
 HOPELESS = (MISMATCH, NOT_STARTED)  # what no other row would survive either
 MAX_PROCESSES = 64
+USUAL_PROCESSES = min(8, max(1, (os.cpu_count() or 1) // 2))  # more outrun the one worker
 
 
 def add_batch_arguments(parser: Parser) -> None:
@@ -49,8 +51,8 @@ def add_batch_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--processes",
         type=int,
-        default=max(1, (os.cpu_count() or 1) // 2),
-        help="how many Blenders write at once (default: half the processor's cores)",
+        default=USUAL_PROCESSES,
+        help=f"how many Blenders write at once (default here: {USUAL_PROCESSES})",
     )
     add_file_arguments(parser)
     model = parser.add_argument_group("what a row leaves open")
@@ -73,7 +75,7 @@ class Outcome:
         text = f"{done} of {self.num_rows}"
         if self.num_made:
             each = (time.monotonic() - self.began) / self.num_made
-            text += f", about {each * (self.num_rows - done) / 60:.0f} min left"
+            text += f", about {math.ceil(each * (self.num_rows - done) / 60)} min left"
         return text
 
     def fail(self, number: int, error: BaseException) -> None:

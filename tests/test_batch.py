@@ -31,7 +31,7 @@ def run(*arguments: str, cwd: Path):
         cwd=cwd,
         capture_output=True,
         text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
         timeout=120,
         check=False,
     )
@@ -91,6 +91,18 @@ def test_a_file_that_is_no_table_is_one_line_and_status_2(tmp_path, content, wor
     assert words in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_without_bpy_the_user_hears_it_once(tmp_path, monkeypatch):
+    """A Python that has no bpy: this one, told that there is none."""
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['bpy'] = None")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    write_table(tmp_path, "prompt,frames", "a person walks,20", "a person jumps,20")
+    ended = run("batch", "prompts.csv", "--out", "out", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "pip install bpy" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+    assert files_in(tmp_path / "out") == {}
 
 
 @pytest.mark.parametrize("text", ["", "0:3", "3", "5:4", "1:2:3", "a:b", ":4", "-1:4"])
