@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from rigify_human import add_rigify, rigify_file  # noqa: F401
-from starter_motions import starter_pose  # noqa: F401
 
 pytestmark = pytest.mark.blender
 
@@ -16,7 +14,7 @@ MILLIMETRE = 1e-3
 
 
 @pytest.fixture
-def walking(bpy, shared, starter_pose, request):  # noqa: F811
+def walking(bpy, shared, starter_pose, request):
     """Opens a character and lets it walk. -> its scene, its armature."""
     from momask_blender.generate import at_rate, new_scene, play
     from momask_blender.own_character import open_character

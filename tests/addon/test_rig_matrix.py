@@ -7,9 +7,7 @@ import pytest
 from known_rigs import known_rigs, open_known
 from measures import WIDER, shortfalls
 from playing import measure
-from rigify_human import add_rigify, rigify_file  # noqa: F401
 from rigs import build
-from starter_motions import starter_pose  # noqa: F401
 from tortures import TORTURES
 
 from momask_blender.retarget.roles import ROLES
@@ -33,7 +31,7 @@ def find(armature):
 
 
 @pytest.fixture
-def walk(starter_pose):  # noqa: F811
+def walk(starter_pose):
     return starter_pose("a person walks forward", 4.0)
 
 
@@ -56,7 +54,7 @@ def test_a_walk_lands_right_on_a_third_partys_rig(bpy, walk, file):
     assert shortfalls(found, is_whole(joint_map), WIDER.get(file)) == []
 
 
-def test_a_walk_lands_right_on_a_generated_rigify_human(bpy, scene, walk, add_rigify):  # noqa: F811
+def test_a_walk_lands_right_on_a_generated_rigify_human(bpy, scene, walk, add_rigify):
     armature = add_rigify(scene)
     joint_map = find(armature)
     assert set(joint_map.bones) == set(ROLES)
