@@ -40,7 +40,7 @@ def unknown_tokens(is_kept: Kept) -> NDArray[np.bool_]:
     """Which tokens are sampled: those without a kept frame. is_kept (T,) -> (N,).
 
     Tokens that a gap covers in part stay as encoded with an interpolated gap: on training clips
-    fills were 3 to 7 % nearer to what was recorded than with these tokens sampled, too. Of a gap
+    fills were 3 to 6 % nearer to what was recorded than with these tokens sampled, too. Of a gap
     that covers no token alone, the one that it covers most is sampled.
     """
     num_tokens = tokens_for(len(is_kept))

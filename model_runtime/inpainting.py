@@ -155,8 +155,8 @@ def _best(networks: Networks, candidates: Tokens, kept: Pose, is_kept: Kept, mos
 def _share_of_made(gap: Gap, num_frames: int, most: float) -> Array:
     """How much of each frame (N, 1) in a gap is made, the rest being interpolated.
 
-    On training clips fills of 1 and 2 s are by it nearer to what was recorded, although the model
-    knows these clips. Gaps with one side have nothing to interpolate between.
+    On training clips it brings fills of 1 and 2 s nearer (L2Q) to what was recorded, although the
+    model knows these clips. Gaps with one side have nothing to interpolate between.
     """
     if gap.start == 0 or gap.stop == num_frames or gap.num_frames > LONGEST_BLENDED:
         return np.ones((gap.num_frames, 1))
