@@ -15,17 +15,28 @@ from momask_blender.contract.skeleton import INDEX, NUM_JOINTS, PARENTS
 
 Array = NDArray[np.floating]
 
-WIDTHS = {
-    "heading_step": 1,  # half angle
-    "root_step": 2,  # x, z in the facing frame of the frame stepped to
-    "root_height": 1,
-    "positions": 3 * (NUM_JOINTS - 1),  # joints 1.., relative to the root's x, z, facing +Z
-    "rotations_6d": 6 * (NUM_JOINTS - 1),  # shortest arcs from the raw offsets, no twist
-    "velocities": 3 * NUM_JOINTS,  # metres per frame, facing +Z
-    "contacts": 4,  # left ankle, left foot, right ankle, right foot
-}
-STOPS = dict(zip(WIDTHS, accumulate(WIDTHS.values()), strict=True))
-COLUMNS = {name: slice(STOPS[name] - width, STOPS[name]) for name, width in WIDTHS.items()}
+
+def widths(num_joints: int) -> dict[str, int]:
+    """Numbers of each kind in a row of features."""
+    return {
+        "heading_step": 1,  # half angle
+        "root_step": 2,  # x, z in the facing frame of the frame stepped to
+        "root_height": 1,
+        "positions": 3 * (num_joints - 1),  # joints 1.., relative to the root's x, z, facing +Z
+        "rotations_6d": 6 * (num_joints - 1),  # shortest arcs from the raw offsets, no twist
+        "velocities": 3 * num_joints,  # metres per frame, facing +Z
+        "contacts": 4,  # left ankle, left foot, right ankle, right foot
+    }
+
+
+def columns(num_joints: int) -> dict[str, slice]:
+    """Where each kind lies in a row."""
+    counts = widths(num_joints)
+    stops = dict(zip(counts, accumulate(counts.values()), strict=True))
+    return {name: slice(stops[name] - width, stops[name]) for name, width in counts.items()}
+
+
+WIDTHS, COLUMNS = widths(NUM_JOINTS), columns(NUM_JOINTS)
 NUM_FEATURES = sum(WIDTHS.values())
 
 CONTACT_JOINTS = tuple(
@@ -165,22 +176,26 @@ def repair_heading_steps(steps: Array) -> Array:
 def features_to_joints(features: Array, *, repair_yaw: bool = True) -> Array:
     """features (T, 263) -> joints (T, 22, 3); the path starts over the origin, facing +Z.
 
+    KIT-ML's (T, 251) give (T, 21, 3), in its own unit.
+
     Reads root steps, root height and positions; the 6D block is not used. `repair_yaw` False gives
     the reference's `recover_from_ric`.
     """
     features = np.asarray(features, dtype=float)
-    steps = features[:, COLUMNS["heading_step"]][:, 0]
+    num_joints = (features.shape[1] + 1) // 12  # what `widths` sums up to, solved for it
+    where = columns(num_joints)
+    steps = features[:, where["heading_step"]][:, 0]
     if repair_yaw:
         steps = repair_heading_steps(steps)
     half_angles = np.concatenate([[0.0], np.cumsum(steps)[:-1]])
     heading = rotation.about_axis(UP, 2.0 * half_angles)  # facing frame <- world
     to_world = rotation.inverse(heading)
     root_steps = np.zeros((len(features), 3))
-    root_steps[1:, [0, 2]] = features[:-1, COLUMNS["root_step"]]
+    root_steps[1:, [0, 2]] = features[:-1, where["root_step"]]
     root = np.cumsum(rotation.rotate(to_world, root_steps), axis=0)
-    local = features[:, COLUMNS["positions"]].reshape(len(features), NUM_JOINTS - 1, 3)
-    joints = np.empty((len(features), NUM_JOINTS, 3))
+    local = features[:, where["positions"]].reshape(len(features), num_joints - 1, 3)
+    joints = np.empty((len(features), num_joints, 3))
     joints[:, 1:] = rotation.rotate(to_world[:, None], local) + root[:, None]
-    root[:, 1] = features[:, COLUMNS["root_height"]][:, 0]
+    root[:, 1] = features[:, where["root_height"]][:, 0]
     joints[:, 0] = root
     return joints

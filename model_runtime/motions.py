@@ -20,6 +20,10 @@ from momask_blender.contract.skeleton import FPS
 Send = Callable[[Message], None]
 
 LOADING, READING, WRITING = "Loading the model", "Reading the prompt", "Saving"
+KIT_NOTICE = (
+    "'{}' moves 21 joints at 12.5 frames per second: collars and the middle of the spine are "
+    "placed between their neighbours, and fast motion is smoother than it was."
+)
 USUAL_PARTS = 20  # of a job, while the model that says how many is not open yet
 
 
@@ -122,6 +126,8 @@ def notices(
     if text.truncated[0]:
         words = "The prompt is longer than the model reads; its end was left out."
         yield Notice(text=words, job=job)
+    if networks.is_kit:
+        yield Notice(text=KIT_NOTICE.format(networks.card.name), job=job)
     familiarity = known.judge(text.vectors[0]) if known else None
     if familiarity and not familiarity.is_known:
         words = (

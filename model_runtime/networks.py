@@ -1,5 +1,6 @@
 """What every backend does alike: prompts, guidance, statistics, each clip at its own length."""
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from model_runtime.byte_pairs import BytePairs
+from model_runtime.kit import KIT_FPS, NUM_KIT_FEATURES
 from model_runtime.nets.configs import (
+    ClipTowerConfig,
     Config,
     LengthConfig,
     NetworkConfig,
@@ -32,6 +36,7 @@ from model_runtime.weights_folder import (
     read_verified,
     write_folder,
 )
+from momask_blender.contract.skeleton import FPS
 
 __all__ = [
     "CARD_FILE",
@@ -52,6 +57,8 @@ __all__ = [
 
 Array = NDArray[np.floating]
 Tokens = NDArray[np.int64]
+TowerConfig = SentenceTowerConfig | ClipTowerConfig
+Tokenizer = WordPiece | BytePairs
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,7 @@ class Configs:
     base: TransformerConfig
     residual: TransformerConfig
     length: LengthConfig | None
-    text: SentenceTowerConfig | None
+    text: TowerConfig | None
 
     @classmethod
     def of(cls, card: ModelCard) -> "Configs":
@@ -81,7 +88,7 @@ class Configs:
             read_config(TransformerConfig, folder, parts["base"]),
             read_config(TransformerConfig, folder, parts["residual"]),
             read_config(LengthConfig, folder, parts["length"]) if "length" in parts else None,
-            read_config(SentenceTowerConfig, folder, parts["text"]) if "text" in parts else None,
+            read_tower_config(folder, parts["text"]) if "text" in parts else None,
         )
         configs._check_fit(card)
         return configs
@@ -93,7 +100,7 @@ class Configs:
         """Raises WeightsError where the networks disagree on what they pass to each other."""
         texts = {self.base.text_size, self.residual.text_size}
         texts |= {self.length.text_size} if self.length else set()
-        texts |= {self.text.width + NUM_SIDE_WORDS} if self.text else set()
+        texts |= {text_size(self.text)} if self.text else set()
         sizes = {
             "codes": {self.rvq.num_codes, self.base.num_codes, self.residual.num_codes},
             "quantizers": {self.rvq.num_quantizers, self.residual.num_quantizers},
@@ -113,16 +120,36 @@ def read_config(kind: type[Config], folder: Path, part: Part) -> Config:
         raise unusable(folder, part, error) from error
 
 
+def read_tower_config(folder: Path, tower: Part) -> TowerConfig:
+    """Raises WeightsError."""
+    kind = ClipTowerConfig if tower.kind == "clip" else SentenceTowerConfig
+    return read_config(kind, folder, tower)
+
+
+def text_size(tower: TowerConfig) -> int:
+    """How many numbers stand for a text."""
+    if isinstance(tower, ClipTowerConfig):
+        return tower.size
+    return tower.width + NUM_SIDE_WORDS
+
+
 def unusable(folder: Path, part: Part, error: Exception) -> WeightsError:
     reason = " ".join(str(error).split())
     return WeightsError(f"{folder}: the configuration of {part.file} cannot be used: {reason}")
 
 
-def read_tokenizer(folder: Path, tower: Part) -> WordPiece:
-    """The word pieces of a text tower. Raises WeightsError."""
+def read_tokenizer(folder: Path, tower: Part) -> Tokenizer:
+    """What splits prompts for a text tower. Raises WeightsError."""
     if tower.vocabulary is None:
         raise WeightsError(f"{folder} names no vocabulary for its text tower.")
-    return WordPiece(read_verified(folder, tower.vocabulary).decode("utf-8").splitlines())
+    kind = BytePairs if tower.kind == "clip" else WordPiece
+    try:
+        return kind(read_verified(folder, tower.vocabulary).decode("utf-8").splitlines())
+    except (KeyError, UnicodeDecodeError, ValueError) as error:
+        if isinstance(error, WeightsError):
+            raise
+        file = folder / tower.vocabulary.file
+        raise WeightsError(f"{file} is no vocabulary: {error}. Fetch the model again.") from error
 
 
 class Networks(ABC):
@@ -140,6 +167,15 @@ class Networks(ABC):
         self.mean, self.std = read_statistics(card)
         tower = card.parts.get("text")
         self.tokenizer = read_tokenizer(card.folder, tower) if tower else None
+
+    @property
+    def is_kit(self) -> bool:
+        """Whether its motions are KIT-ML's, see kit.py."""
+        return self.configs.rvq.num_features == NUM_KIT_FEATURES
+
+    def frames_for(self, num_frames: int) -> int:
+        """How many frames of its own cover `num_frames` at 20 fps."""
+        return math.ceil((num_frames - 1) * KIT_FPS / FPS) + 1 if self.is_kit else num_frames
 
     @abstractmethod
     def run_base(self, tokens: Tokens, texts: Array) -> Array:
@@ -170,14 +206,16 @@ class Networks(ABC):
         """Give the memory back; the networks cannot be used any more."""
 
     def embed_text(self, prompts: list[str]) -> Text:
-        """Sentence vector and side words of each prompt, read on its own. Raises WeightsError."""
+        """Vector of each prompt, read on its own, with side words beside the starter's. Raises
+        WeightsError."""
         if self.tokenizer is None:
             raise WeightsError(f"The model '{self.card.name}' has no text tower.")
         rows, truncated = [], []
         for prompt in prompts:
             pieces = self.tokenizer.encode(prompt)
             sentence = self.run_tower(np.array([pieces.ids], dtype=np.int64))[0]
-            rows.append(np.concatenate([sentence, side_words(prompt)]))
+            sides = side_words(prompt) if isinstance(self.tokenizer, WordPiece) else ()
+            rows.append(np.concatenate([sentence, sides]))
             truncated.append(pieces.truncated)
         return Text(np.stack(rows).astype(np.float32), truncated)
 

@@ -13,6 +13,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from model_runtime.nets.configs import ClipTowerConfig
 from model_runtime.networks import Networks
 from model_runtime.packing import Tensors
 from model_runtime.weights_folder import (
@@ -106,7 +107,8 @@ class OnnxNetworks(Networks):
             return configs.length.num_classes
         if name == "text":
             assert configs.text
-            return configs.text.width
+            tower = configs.text
+            return tower.size if isinstance(tower, ClipTowerConfig) else tower.width
         return {
             "base": configs.base.num_codes,
             "residual": configs.residual.num_codes + 1,

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_runtime.features import features_to_joints
+from model_runtime.kit import at_our_rate, kit_to_joints
 from model_runtime.networks import Networks
 from model_runtime.sampling import (
     MASK,
@@ -32,7 +33,7 @@ class Motion:
 
     joints: Array  # (T, 22, 3) as decoded
     pose: Pose  # the same as rigid segments, what a rig plays
-    features: Array  # (T, 263)
+    features: Array  # (T, 263), or KIT-ML's (T', 251) at 12.5 fps
     tokens: Tokens  # (tokens that cover T, Q)
 
     @property
@@ -83,7 +84,7 @@ def generate(
     report.begin("Decoding")
     motions = []
     for clip_tokens, length in zip(tokens, frames, strict=True):
-        motions.append(decode(networks, clip_tokens[: tokens_for(length)], length))
+        motions.append(decode(networks, clip_tokens, length))
         report.step()
     return motions
 
@@ -98,7 +99,7 @@ def generate_tokens(
 ) -> Tokens:
     """text (B, E) -> tokens (B, longest, Q), ABSENT beyond a clip's own length."""
     report = report or Silence()
-    lengths = np.array([tokens_for(length) for length in lengths_frames])
+    lengths = np.array([tokens_for(networks.frames_for(length)) for length in lengths_frames])
     valid = np.arange(lengths.max()) < lengths[:, None]  # (B, N)
 
     def predict_base(tokens: Tokens) -> Array:
@@ -126,7 +127,12 @@ def estimate_frames(networks: Networks, text: Array, noises: Sequence[SeededNois
 
 
 def decode(networks: Networks, tokens: Tokens, num_frames: int) -> Motion:
-    """tokens (N, Q) -> the first `num_frames` of the motion that they code."""
-    features = networks.decode(tokens)[:num_frames]
-    joints = features_to_joints(features)
+    """tokens (N, Q) -> the first `num_frames` (20 fps) of the motion that they code."""
+    own_frames = networks.frames_for(num_frames)
+    tokens = tokens[: tokens_for(own_frames)]
+    features = networks.decode(tokens)[:own_frames]
+    if networks.is_kit:
+        joints = at_our_rate(kit_to_joints(features, networks.mean), num_frames)
+    else:
+        joints = features_to_joints(features)
     return Motion(joints, solve_pose(joints), features, tokens)

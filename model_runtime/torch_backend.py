@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from model_runtime.nets.configs import NetworkConfig, SentenceTowerConfig
+from model_runtime.nets.configs import ClipTowerConfig, NetworkConfig, SentenceTowerConfig
 from model_runtime.nets.rvq import Rvq
-from model_runtime.nets.text import SentenceTower
+from model_runtime.nets.text import ClipTower, SentenceTower
 from model_runtime.nets.transformer import LengthEstimator, MaskedTransformer, ResidualTransformer
 from model_runtime.networks import Networks, read_config, read_tokenizer, unusable
 from model_runtime.packing import Tensors
@@ -79,6 +79,8 @@ class TextEncoder:
     def open(cls, folder: Path, part: Part, device: torch.device) -> "TextEncoder":
         """Raises WeightsError."""
         tokenizer = read_tokenizer(folder, part)
+        if not isinstance(tokenizer, WordPiece):
+            raise WeightsError(f"{folder} reads text with CLIP; this needs a sentence tower.")
         tower = load_part(
             SentenceTower, read_config(SentenceTowerConfig, folder, part), folder, part
         )
@@ -129,7 +131,10 @@ class TorchNetworks(Networks):
         self.base: MaskedTransformer = load(MaskedTransformer, "base")
         self.residual: ResidualTransformer = load(ResidualTransformer, "residual")
         self.length: LengthEstimator = load(LengthEstimator, "length")  # or None, as in the card
-        self.tower: SentenceTower = load(SentenceTower, "text")
+        is_clip = isinstance(self.configs.text, ClipTowerConfig)
+        self.tower: SentenceTower | ClipTower = load(
+            ClipTower if is_clip else SentenceTower, "text"
+        )
 
     @classmethod
     def open(cls, folder: Path, device: str = "auto") -> "TorchNetworks":

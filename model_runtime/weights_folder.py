@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load, save_file
+from safetensors.numpy import load, save
 
 from model_runtime.packing import Tensors, unpack
 from model_runtime.sampling import Sampling
+from momask_blender.contract.weights_root import weights_root
 
 Array = NDArray[np.floating]
 Shapes = Mapping[str, tuple[int, ...]]  # of tensors, by name
@@ -29,7 +30,7 @@ SHIPPED_WEIGHTS = Path(__file__).with_name("weights")
 REQUIRED_PARTS = ("rvq", "base", "residual")
 NETWORK_PARTS = (*REQUIRED_PARTS, "length", "text")
 OTHER_PARTS = ("known_prompts",)  # see familiarity.py
-TEXT_KINDS = ("sentence",)
+TEXT_KINDS = ("sentence", "clip")
 GRAPHS = {  # what runs on ONNX Runtime -> the part whose weights it takes
     "base": "base",
     "residual": "residual",
@@ -52,6 +53,7 @@ class Part:
     sha256: str
     config: dict[str, Any] = field(default_factory=dict)
     vocabulary: "Part | None" = None  # of a text tower
+    kind: str | None = None  # of a text tower: one of TEXT_KINDS
 
 
 @dataclass(frozen=True)
@@ -74,11 +76,11 @@ class ModelCard:
 
 
 def find_weights(name: str) -> Path:
-    """Folder of a model by name, shipped or in $MOMASK_WEIGHTS, or by path.
+    """Folder of a model by name, shipped or in the weights folder, or by path.
 
     Raises WeightsError that lists the known names.
     """
-    roots = [SHIPPED_WEIGHTS, *([Path(home)] if (home := os.environ.get("MOMASK_WEIGHTS")) else [])]
+    roots = [SHIPPED_WEIGHTS, weights_root()]
     plain = name == Path(name).name
     candidates = [root / name for root in roots] if plain else []
     try:
@@ -152,6 +154,7 @@ def _read_part(fields: dict[str, Any], folder: Path) -> Part:
         sha256=str(fields["sha256"]),
         config=dict(fields.get("config", {})),
         vocabulary=_read_part(vocabulary, folder) if vocabulary else None,
+        kind=fields.get("kind"),
     )
     if not _is_inside(folder, part.file):
         raise WeightsError(
@@ -258,7 +261,7 @@ def write_folder(
     card: dict[str, Any] = {"format": FORMAT} | about
     for name, tensors in packed.items():
         file = folder / f"{name}.safetensors"
-        save_file({key: np.ascontiguousarray(value) for key, value in tensors.items()}, file)
+        file.write_bytes(save({key: np.ascontiguousarray(value) for key, value in tensors.items()}))
         card[name] = file_part(file) | ({"config": configs[name]} if name in configs else {})
     _write_graphs(folder, card, graphs)
 

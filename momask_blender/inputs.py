@@ -1,5 +1,6 @@
 """What the panel is set to -> a request, and where its result goes. Says what is missing."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from bpy.types import Context, Scene
 from .animation.takes import Span
 from .contract.messages import Generate, frames_for_seconds
 from .contract.skeleton import FPS, MAX_FRAMES, MAX_SECONDS
+from .contract.weights_root import weights_root
 from .errors import UserError
 from .placement import Placement
 from .refs import Ref
@@ -163,7 +165,10 @@ def lack_of_target(context: Context, settings: Any) -> Lack | None:
     return None
 
 
-def lack_of_length(settings: Any) -> Lack | None:
+def lack_of_length(settings: Any, model_can_choose: bool) -> Lack | None:
+    if settings.length == "MODEL" and not model_can_choose:
+        name = preferences().model
+        return Lack(f"The model '{name}' cannot choose a length: set Length to Seconds")
     try:
         num_frames(settings)
     except (UserError, ValueError) as error:
@@ -181,14 +186,34 @@ def lack_of_runtime() -> Lack | None:
     return None
 
 
+def weights_folder() -> str:
+    """As the preferences have it; empty: the user's own, see `contract.weights_root`."""
+    folder = preferences().weights_folder
+    return bpy.path.abspath(folder) if folder else ""
+
+
 def known_models() -> list[str]:
     """Names of the shipped model and of those in the weights folder."""
-    folder = preferences().weights_folder
-    roots = [SHIPPED_WEIGHTS, *([Path(bpy.path.abspath(folder))] if folder else [])]
     names: list[str] = []
-    for root in roots:
+    for root in _roots():
         try:
             names += sorted(card.parent.name for card in root.glob(f"*/{CARD_FILE}"))
         except OSError:
             continue  # a share that is offline offers no models
     return names
+
+
+def can_choose_length(name: str) -> bool:
+    """Whether the model has a length estimator, by its card. Looks at files: not for drawing."""
+    for root in _roots():
+        try:
+            card = json.loads((root / name / CARD_FILE).read_text(encoding="utf-8"))
+            return bool(card.get("length"))
+        except (OSError, ValueError, AttributeError):
+            continue  # not here, or damaged: opening it tells
+    return True
+
+
+def _roots() -> list[Path]:
+    folder = weights_folder()
+    return [SHIPPED_WEIGHTS, Path(folder) if folder else weights_root()]

@@ -8,14 +8,16 @@ from bpy.app.handlers import persistent
 from . import settings
 from .rig.known_maps import known_maps
 from .session import session
-from .ui import operators, panels, rig_operators, rig_panel, take_operators
+from .ui import operators, panels, rig_operators, rig_panel, take_operators, weights_operators
 from .ui.timer import keep_ticking, stop_ticking
+from .weights import weights
 
 CLASSES = (
     *settings.CLASSES,
     *operators.CLASSES,
     *take_operators.CLASSES,
     *rig_operators.CLASSES,
+    *weights_operators.CLASSES,
     *panels.CLASSES,
     *rig_panel.CLASSES,
 )
@@ -28,15 +30,17 @@ def register() -> None:
     bpy.app.handlers.load_pre.append(before_file)
     bpy.app.handlers.undo_post.append(after_undo)
     bpy.app.handlers.redo_post.append(after_undo)
-    atexit.register(session.shut_down)
+    for each in (session, weights):
+        atexit.register(each.shut_down)
     session.look_around()
     session.open_folder()
 
 
 def unregister() -> None:
     stop_ticking()
-    session.shut_down()
-    atexit.unregister(session.shut_down)
+    for each in (session, weights):
+        each.shut_down()
+        atexit.unregister(each.shut_down)
     bpy.app.handlers.load_pre.remove(before_file)
     bpy.app.handlers.undo_post.remove(after_undo)
     bpy.app.handlers.redo_post.remove(after_undo)

@@ -26,7 +26,14 @@ from .contract.messages import (
 )
 from .errors import UserError
 from .history import History
-from .inputs import Lack, known_models, lack_of_runtime, model_name
+from .inputs import (
+    Lack,
+    can_choose_length,
+    known_models,
+    lack_of_runtime,
+    model_name,
+    weights_folder,
+)
 from .job import Job, start_worker
 from .placement import Placed, Placement, place
 from .rig.known_maps import known_maps
@@ -55,6 +62,7 @@ class Session:
     notice: Notice | None = None
     lack: Lack | None = None  # what the installation misses
     models: list[str] = field(default_factory=list)  # names to choose from
+    can_choose_length: bool = True  # the chosen model
     runs_on: str = ""  # where the loaded model runs, empty while none is loaded
     suspended: str = ""  # why a finished motion has to wait
     history: History = field(default_factory=History)
@@ -107,6 +115,7 @@ class Session:
     def look_around(self) -> None:
         """Look at the disk when the add-on or a preference changes, so that drawing need not."""
         self.models, self.lack = known_models(), lack_of_runtime()
+        self.can_choose_length = can_choose_length(preferences().model)
 
     def open_folder(self) -> None:
         """Earlier prompts and joint maps: a folder that cannot be made costs these only."""
@@ -294,8 +303,7 @@ class Session:
 
     def _ensure_worker(self) -> Worker:
         wanted = preferences()
-        folder = bpy.path.abspath(wanted.weights_folder) if wanted.weights_folder else ""
-        options = (wanted.idle_minutes * 60.0, folder)
+        options = (wanted.idle_minutes * 60.0, weights_folder())
         if self.worker is not None and (not self.worker.is_alive or options != self._options):
             self._lose_worker()
         if self.worker is None:

@@ -214,8 +214,8 @@ class MomaskPreferences(AddonPreferences):
     weights_folder: StringProperty(
         name="Weights Folder",
         subtype="DIR_PATH",
-        description="Folder with further models, one folder each. The starter model comes with the "
-        "add-on and needs none",
+        description="Folder with further models, one folder each; fetched ones go there too. When "
+        "empty, a folder among your user data. The starter model comes with the add-on",
         update=lambda _self, _context: look_again(),
     )
     model: StringProperty(
@@ -236,7 +236,7 @@ class MomaskPreferences(AddonPreferences):
     def draw(self, context: Context) -> None:
         from .ui.preferences import draw_preferences
 
-        draw_preferences(self.layout, self)
+        draw_preferences(self.layout, context, self)
 
 
 def settings_of(scene: Scene) -> MomaskSettings:
@@ -263,7 +263,9 @@ def new_seed() -> int:
 def look_again() -> None:
     """After the preferences changed: another model may be there, or missing."""
     from .session import session
+    from .weights import weights
 
+    weights.forget()
     session.look_around()
 
 

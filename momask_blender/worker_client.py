@@ -34,10 +34,15 @@ class Ended:
 
 def worker_command(idle_seconds: float | None = None) -> list[str]:
     """This Python, isolated, with the folders that its packages really come from."""
-    command = [python_executable(), "-I", "-u", "-X", "utf8", str(SCRIPT)]
+    return child_command(SCRIPT) + (["--idle", f"{idle_seconds:g}"] if idle_seconds else [])
+
+
+def child_command(script: Path) -> list[str]:
+    """A script of ours that takes `--site DIR` for each folder to import from."""
+    command = [python_executable(), "-I", "-u", "-X", "utf8", str(script)]
     for folder in package_folders(WHEELS):
         command += ["--site", folder]
-    return command + (["--idle", f"{idle_seconds:g}"] if idle_seconds else [])
+    return command
 
 
 def python_executable() -> str:

@@ -65,6 +65,7 @@ def published(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Callabl
     """The networks of the goldens: their checkpoints in the published layout, converted."""
     from model_runtime.onnx_backend import OnnxNetworks
     from model_runtime.torch_backend import TorchNetworks
+    from tests.fetcher.original_clip import golden_clip, write_originals
     from weights_fetcher.convert import convert
 
     residuals = {
@@ -76,8 +77,10 @@ def published(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Callabl
     @cache
     def converted(dataset: str, is_shared: bool) -> Path:
         folder = tmp_path_factory.mktemp("published") / dataset
-        residual = residuals[dataset, is_shared]
-        convert(shared / "fixtures" / "checkpoints", folder, dataset, residual=residual)
+        tower = golden_clip(shared / "fixtures" / "clip" / "text_tower.npz")
+        clip = write_originals(folder.with_name("clip"), tower)
+        tree, residual = shared / "fixtures" / "checkpoints", residuals[dataset, is_shared]
+        convert(tree, folder, dataset, residual=residual, clip=clip)
         return folder
 
     @cache

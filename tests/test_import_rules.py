@@ -29,9 +29,10 @@ ALLOWED = {
     "pickle": (),
     "model_runtime": (
         "model_runtime/",
+        "weights_fetcher/clip.py",
         "weights_fetcher/convert.py",
         "weights_fetcher/evaluator.py",
-        "weights_fetcher/__main__.py",
+        "weights_fetcher/verify.py",
     ),
     "weights_fetcher": ("weights_fetcher/",),
 }
@@ -55,6 +56,7 @@ FREE_OF_BPY = (
     "momask_blender/rig/words.py",
     "momask_blender/errors.py",
     "momask_blender/interrupt.py",
+    "momask_blender/weights.py",
     "momask_blender/worker_client.py",
     "momask_blender/__init__.py",
 )

@@ -13,15 +13,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import save
 
 from model_runtime.nets.configs import (
+    ClipTowerConfig,
     LengthConfig,
     RvqConfig,
     TransformerConfig,
     build_config,
 )
-from model_runtime.weights_folder import differences, write_folder
+from model_runtime.ready_graphs import ready_graphs
+from model_runtime.weights_folder import differences, file_part, write_folder
 from weights_fetcher import published_layout as layout
+from weights_fetcher.clip import TextTower, read_text_tower
+from weights_fetcher.errors import ConvertError
 from weights_fetcher.published_layout import Options, OptionsError, Row
 from weights_fetcher.tensor_reader import TensorArchive, TensorRef
 
@@ -29,6 +34,7 @@ Tensors = dict[str, NDArray]
 
 OPTIONS_FILE = "opt.txt"
 GUIDANCE = {"t2m": 4.0, "kit": 2.0}  # of the release's own evaluation
+RESIDUAL_GUIDANCE, STEPS = 5.0, 10  # the same for both
 DATA = {
     "t2m": "HumanML3D, whose motions come from AMASS and HumanAct12",
     "kit": "KIT Motion-Language",
@@ -37,10 +43,6 @@ LICENCE = (
     "The authors published these weights without separate terms; the motion data they were trained "
     "on is licensed for non-commercial research."
 )
-
-
-class ConvertError(ValueError):
-    """A tree that cannot be converted; the message is for the user."""
 
 
 @dataclass(frozen=True)
@@ -72,34 +74,42 @@ class Published:
 def convert(
     tree: Path,
     out: Path,
-    dataset: str = "t2m",
+    dataset: str | None = None,
     base: str | None = None,
     residual: str | None = None,
+    clip: Path | None = None,
 ) -> bool:
     """Write the weights folder `out`, which must not exist or be empty.
 
     Returns whether it has graphs for ONNX Runtime.
 
-    `base` and `residual` name a transformer's folder where the tree holds several. Raises
-    ConvertError, TensorFileError or OSError; nothing is left behind then.
+    `dataset` is t2m or kit, None: what the tree holds. `base` and `residual` name a transformer's
+    folder where the tree holds several; `clip` holds CLIP's files, without which the model cannot
+    read prompts. Raises ConvertError, TensorFileError or OSError; nothing is left behind then.
     """
     out = out.absolute()
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise ConvertError(f"{out} exists already. Choose a new folder.")
+    dataset = dataset or dataset_of(tree)
     published = find_networks(tree, dataset, base, residual)
     packed, configs = read_networks(published, dataset)
+    tower = read_text_tower(clip) if clip else None
     about = {
         "name": out.name,
         "description": f"Published MoMask weights, converted from {published.base.name}",
         "licence": LICENCE,
         "data": DATA[dataset],
-        "sampling": {"guidance_scale": GUIDANCE[dataset]},
-        "text": None,
+        "sampling": {
+            "steps": STEPS,
+            "guidance_scale": GUIDANCE[dataset],
+            "residual_guidance_scale": RESIDUAL_GUIDANCE,
+        },
     }
-    graphs = _graphs(configs)
+    graphs = _graphs(configs | ({"text": tower.config} if tower else {}))
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
         draft = Path(scratch) / out.name
+        about["text"] = _write_text_tower(draft, tower) if tower else None
         write_folder(draft, about, packed, configs, graphs)
         if out.exists():
             out.rmdir()  # it is empty; Windows renames onto nothing
@@ -107,19 +117,39 @@ def convert(
     return bool(graphs)
 
 
+def _write_text_tower(folder: Path, tower: TextTower) -> dict[str, Any]:
+    """Write it and return the card's entry."""
+    folder.mkdir()
+    weights, merges = folder / "text.safetensors", folder / "merges.txt"
+    weights.write_bytes(save({k: np.ascontiguousarray(v) for k, v in tower.tensors.items()}))
+    merges.write_text(tower.merges, encoding="utf-8", newline="\n")
+    part = {"kind": "clip", "config": tower.config, "vocabulary": file_part(merges)}
+    return file_part(weights) | part
+
+
 def _graphs(configs: dict[str, dict[str, Any]]) -> dict[str, bytes]:
-    """Graphs for ONNX Runtime; none where PyTorch, which makes them, is not installed."""
+    """Graphs for ONNX Runtime: the ready ones of the published sizes, else made with PyTorch; none
+    where that is not installed."""
+    kinds = {"rvq": RvqConfig, "length": LengthConfig, "text": ClipTowerConfig}
+    networks = {
+        name: build_config(kinds.get(name, TransformerConfig), config)
+        for name, config in configs.items()
+    }
+    if ready := ready_graphs(networks):
+        return ready
     try:
         from model_runtime.training.graphs import graphs_of
     except ImportError:
         return {}
-    kinds = {"rvq": RvqConfig, "length": LengthConfig}
-    return graphs_of(
-        {
-            name: build_config(kinds.get(name, TransformerConfig), config)
-            for name, config in configs.items()
-        }
-    )
+    return graphs_of(networks)
+
+
+def dataset_of(tree: Path) -> str:
+    """HumanML3D's, unless the tree has KIT-ML's alone."""
+    roots = (tree / "checkpoints", tree)
+    there = [name for name in DATA if any((root / name).is_dir() for root in roots)]
+    named = [name for name in DATA if name == tree.resolve().name]
+    return [*there, *named, "t2m"][0]
 
 
 def find_networks(tree: Path, dataset: str, base: str | None, residual: str | None) -> Published:

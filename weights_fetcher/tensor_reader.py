@@ -1,9 +1,12 @@
-"""Reads the tensors of torch.save archives without PyTorch and without running what they hold.
+"""Reads the tensors of PyTorch's archives without PyTorch and without running what they hold.
 
 Such an archive is a zip: `NAME/data.pkl`, a pickle program that rebuilds nested dictionaries, and
 one raw storage per tensor in `NAME/data/`. Python's own unpickler calls what a pickle names. Here
 the program is interpreted instead: only the few instructions that build containers and refer to
 tensors exist, and anything else ends the reading. No name in a file is ever looked up.
+
+What torch.jit.save writes is such an archive too, with code beside it that is not read: a module is
+the dictionary of its attributes.
 """
 
 import math
@@ -62,7 +65,16 @@ class TensorRef:
 REBUILD_TENSOR = Name("torch._utils _rebuild_tensor_v2")
 CONTAINERS = (Name("collections OrderedDict"), Name("collections Counter"))  # read as dict
 STORAGES = {Name(f"torch {name}"): dtype for name, dtype in DTYPES.items()}
-KNOWN_NAMES = {REBUILD_TENSOR, *CONTAINERS, *STORAGES}
+TYPED = tuple(  # of TorchScript: the call's first argument is the value
+    Name(f"torch.jit._pickle {name}")
+    for name in ("restore_type_tag", "build_intlist", "build_doublelist", "build_boollist")
+)
+KNOWN_NAMES = {REBUILD_TENSOR, *CONTAINERS, *STORAGES, *TYPED}
+SCRIPTED = ("__torch__.", "__torch__ ")  # how names of a TorchScript archive's own classes begin
+
+
+class Module(dict[str, Any]):
+    """A TorchScript module: its attributes by name, other modules among them."""
 
 
 class TensorArchive:
@@ -74,7 +86,7 @@ class TensorArchive:
         try:
             self._zip = zipfile.ZipFile(file)
         except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError) as error:
-            raise TensorFileError(f"{file} is no torch.save archive ({error}).") from error
+            raise TensorFileError(f"{file} is no archive of PyTorch's ({error}).") from error
         try:
             self._members = {member.filename: member for member in self._zip.infolist()}
             self._root = self._find_root()
@@ -121,7 +133,7 @@ class TensorArchive:
     def _find_root(self) -> str:
         roots = [name.removesuffix("data.pkl") for name in self._members if _is_program(name)]
         if len(roots) != 1:
-            raise TensorFileError(f"{self.file} is a zip file, but no torch.save archive.")
+            raise TensorFileError(f"{self.file} is a zip file, but no archive of PyTorch's.")
         return roots[0]
 
     def _has(self, name: str) -> bool:
@@ -248,24 +260,36 @@ class _Program:
 
     def _global(self, argument: str) -> None:
         name = Name(argument)
-        if name not in KNOWN_NAMES:
+        if name not in KNOWN_NAMES and not argument.startswith(SCRIPTED):
             raise self._refusal(f"'{argument.replace(' ', '.')}'")
         self._stack.append(name)
 
     def _reduce(self, _argument: Any) -> None:
-        """The two calls that exist: a tensor, and a dictionary empty or from another one."""
+        """The calls that exist: a tensor, a dictionary empty or from another one, a typed value."""
         arguments, function = self._stack.pop(), self._stack.pop()
         if function == REBUILD_TENSOR:
             self._stack.append(_tensor(*arguments[:4]))
         elif function in CONTAINERS and (not arguments or type(arguments[0]) is dict):
             self._stack.append(dict(*arguments))
+        elif function in TYPED and isinstance(arguments[0], list | dict):
+            self._stack.append(arguments[0])
         else:
             raise self._refusal("a call")
 
+    def _new_module(self, _argument: Any) -> None:
+        arguments, kind = self._stack.pop(), self._stack.pop()
+        if arguments != () or not isinstance(kind, Name) or not kind.path.startswith(SCRIPTED):
+            raise self._refusal("an object")
+        self._stack.append(Module())
+
     def _build(self, _argument: Any) -> None:
-        """Attributes of a dictionary, such as `_metadata` of a state dict: not needed."""
-        self._stack.pop()
-        if not isinstance(self._stack[-1], dict):
+        """A module's attributes. Those of a state dict, such as `_metadata`, are not needed."""
+        attributes = self._stack.pop()
+        if isinstance(self._stack[-1], Module):
+            if not isinstance(attributes, dict):
+                raise TypeError("attributes that have no names")
+            self._stack[-1].update(attributes)
+        elif not isinstance(self._stack[-1], dict):
             raise self._refusal("attributes of something else than a dictionary")
 
     def _persistent(self, _argument: Any) -> None:
@@ -307,6 +331,7 @@ STEPS = {
     "SETITEMS": _Program._set_items,
     "GLOBAL": _Program._global,
     "REDUCE": _Program._reduce,
+    "NEWOBJ": _Program._new_module,
     "BUILD": _Program._build,
     "BINPERSID": _Program._persistent,
 }

@@ -74,3 +74,16 @@ class SentenceTowerConfig(NetworkConfig):
     num_layers: int = 6
     num_heads: int = 12
     max_pieces: int = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipTowerConfig(NetworkConfig):
+    """CLIP ViT-B/32's text tower, unless said otherwise."""
+
+    num_pieces: int = 49408
+    width: int = 512
+    feedforward: int = 2048
+    num_layers: int = 12
+    num_heads: int = 8
+    max_pieces: int = 77
+    size: int = 512  # numbers for a text

@@ -36,13 +36,15 @@ class EncoderLayer(nn.Module):
         self.norm_feedforward = nn.LayerNorm(config.width, eps=norm_eps)
         self.dropout = nn.Dropout(config.dropout)
 
-    def attend(self, x: Tensor, valid: Tensor | None) -> Tensor:
+    def attend(self, x: Tensor, valid: Tensor | None, is_causal: bool = False) -> Tensor:
         batch, length, width = x.shape
         heads = self.qkv(x).view(batch, length, 3, self.num_heads, width // self.num_heads)
         q, k, v = heads.permute(2, 0, 3, 1, 4)  # each (B, heads, L, width / heads)
         dropout = self.dropout.p if self.training else 0.0
         seen = None if valid is None else valid[:, None, None, :]
-        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=seen, dropout_p=dropout)
+        mixed = functional.scaled_dot_product_attention(
+            q, k, v, attn_mask=seen, dropout_p=dropout, is_causal=is_causal
+        )
         return self.out(mixed.transpose(1, 2).reshape(batch, length, width))
 
     def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:

@@ -29,7 +29,8 @@ def text_part(folder: Path, config: dict[str, Any] | None = None) -> Part:
     file, vocabulary = (folder / name for name in TOWER_FILES)
     pieces = len(vocabulary.read_text(encoding="utf-8").splitlines())
     entry, words = file_part(file), file_part(vocabulary)
-    return Part(**entry, config={"num_pieces": pieces} | (config or {}), vocabulary=Part(**words))
+    config = {"num_pieces": pieces} | (config or {})
+    return Part(**entry, config=config, vocabulary=Part(**words), kind="sentence")
 
 
 def export(
@@ -55,7 +56,7 @@ def export(
         "licence": recipe.licence,
         "data": recipe.data_notice,
         "sampling": asdict(recipe.sampling),
-        "text": {"kind": "sentence"} | asdict(text_part(out, tower_config)),
+        "text": asdict(text_part(out, tower_config)),
     }
     configs = {
         name: as_config(getattr(recipe, name)) for name in ("rvq", "base", "residual", "length")

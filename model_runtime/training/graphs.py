@@ -19,6 +19,7 @@ from onnxscript import optimizer
 from torch import Tensor, nn
 
 from model_runtime.nets.configs import (
+    ClipTowerConfig,
     LengthConfig,
     NetworkConfig,
     RvqConfig,
@@ -26,7 +27,7 @@ from model_runtime.nets.configs import (
     TransformerConfig,
 )
 from model_runtime.nets.rvq import Rvq
-from model_runtime.nets.text import SentenceTower
+from model_runtime.nets.text import ClipTower, SentenceTower
 from model_runtime.nets.transformer import LengthEstimator, MaskedTransformer, ResidualTransformer
 from model_runtime.networks import Configs
 from model_runtime.weights_folder import add_graphs, read_card
@@ -95,9 +96,10 @@ def length_graph(config: LengthConfig) -> bytes:
 
 
 @cache
-def text_graph(config: SentenceTowerConfig) -> bytes:
-    """word pieces (B, L) -> sentence vectors (B, width)."""
-    network = SentenceTower(config)
+def text_graph(config: SentenceTowerConfig | ClipTowerConfig) -> bytes:
+    """pieces (B, L) -> sentence vectors (B, width) or CLIP's (B, size)."""
+    is_clip = isinstance(config, ClipTowerConfig)
+    network = ClipTower(config) if is_clip else SentenceTower(config)
     longest = torch.export.Dim("length", max=config.max_pieces)
     inputs = {"ids": (torch.zeros(2, 7, dtype=torch.int64), {0: BATCH, 1: longest})}
     return _export(network, network.forward, inputs)

@@ -4,6 +4,9 @@ The worker says `Hello` when it starts. The add-on sends `Load`, `Generate`, `Ca
 `Quit`. A job (`Load`, `Generate`, `Unload`) is answered, under its own number, with `Progress` and
 `Notice` lines and then with one `Loaded`, `Finished`, `Unloaded` or `Failed`. Jobs run one after
 another; `Cancel` is heard at once. Arrays travel as `.npz` files that the request names.
+
+`weights_fetcher`, a child of its own, says `Offer`, `Progress` and `Notice`, at last `Finished` or
+`Failed`.
 """
 
 import json
@@ -25,6 +28,7 @@ WEIGHTS = "WEIGHTS"  # missing, damaged or from a newer version
 DEVICE = "DEVICE"  # the wanted device or its runtime is not there
 OUT_OF_MEMORY = "OUT_OF_MEMORY"
 FILES = "FILES"  # the result cannot be written: disk full, read-only folder
+NETWORK = "NETWORK"  # weights cannot be fetched: no connection, no host has them
 CANCELLED = "CANCELLED"
 INTERNAL = "INTERNAL"
 
@@ -188,6 +192,22 @@ class Unloaded:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Offer:
+    """A model that `weights_fetcher` knows. `state` is ready, fetched, begun or absent."""
+
+    name: str
+    title: str
+    about: str
+    state: str
+    num_bytes: int  # to fetch, as far as that is not there yet
+    makes_motions: bool
+    licence: str
+    means: str  # the licence, for use, in plain words
+    text: str  # of the licence
+    must_be_accepted: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Failed:
     """The job came to nothing; `message` tells the user why, in one line."""
 
@@ -198,12 +218,12 @@ class Failed:
 
 Job = Load | Generate | Unload
 Answer = Loaded | Finished | Unloaded | Failed
-Message = Hello | Job | Cancel | Quit | Progress | Notice | Answer
+Message = Hello | Job | Cancel | Quit | Progress | Notice | Offer | Answer
 KINDS = {
     kind.__name__: kind
     for kind in (
         *(Hello, Load, Generate, Unload, Cancel, Quit),
-        *(Progress, Notice, Loaded, Finished, Unloaded, Failed),
+        *(Progress, Notice, Offer, Loaded, Finished, Unloaded, Failed),
     )
 }
 

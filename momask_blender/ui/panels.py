@@ -10,7 +10,7 @@ from ..animation.takes import read_take
 from ..inputs import lack_of_length, lack_of_target
 from ..rig.selected import armature_of
 from ..session import session
-from ..settings import settings_of
+from ..settings import preferences, settings_of
 
 PIXELS_PER_CHARACTER = 7.2  # of Blender's interface font, about
 
@@ -29,12 +29,21 @@ class MOMASK_PT_generate(Sidebar, Panel):
         settings = settings_of(context.scene)
         inputs = self.layout.column()
         inputs.enabled = not session.is_busy
+        draw_model(inputs)
         draw_prompt(inputs, settings)
         draw_choices(inputs, settings)
         draw_target(inputs, context, settings)
         draw_lacks(self.layout, context, settings)
         draw_action(self.layout, settings)
         draw_outcome(self.layout, context)
+
+
+def draw_model(layout: UILayout) -> None:
+    """Which model moves the character, where there is a choice."""
+    if len(session.models) > 1:
+        row = layout.row()
+        row.label(text="Model")
+        row.menu("MOMASK_MT_models", text=preferences().model)
 
 
 def draw_prompt(layout: UILayout, settings: Any) -> None:
@@ -72,7 +81,8 @@ def draw_target(layout: UILayout, context: Context, settings: Any) -> None:
 
 def draw_lacks(layout: UILayout, context: Context, settings: Any) -> None:
     """What is ready and what is missing, with the button that fixes it."""
-    lacks = [session.lack, lack_of_target(context, settings), lack_of_length(settings)]
+    length = lack_of_length(settings, session.can_choose_length)
+    lacks = [session.lack, lack_of_target(context, settings), length]
     for lack in filter(None, lacks):
         column = layout.column(align=True)
         draw_text(column, context, lack.text, "ERROR")

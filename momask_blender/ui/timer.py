@@ -1,10 +1,16 @@
-"""The one timer: moves the session on and redraws the panels when something changed."""
+"""Timers: they move session and weights on and redraw what shows them when something changed."""
+
+import contextlib
 
 import bpy
 
+from ..errors import UserError
+from ..inputs import weights_folder
 from ..rig.known_maps import known_maps
 from ..rig.selected import armature_of
 from ..session import session
+from ..steps import TICK
+from ..weights import weights
 
 
 def keep_ticking() -> None:
@@ -14,7 +20,7 @@ def keep_ticking() -> None:
 
 
 def stop_ticking() -> None:
-    for timer in (tick, _look_up):
+    for timer in (tick, _look_up, _tick_weights, _look_for_weights):
         if bpy.app.timers.is_registered(timer):
             bpy.app.timers.unregister(timer)
 
@@ -40,6 +46,48 @@ def _look_up() -> None:
         if armature is not None:
             known_maps.look_up(armature)
     redraw()
+
+
+def keep_fetching() -> None:
+    """As `keep_ticking`, for the child that fetches weights."""
+    redraw_preferences()
+    if not bpy.app.background and not bpy.app.timers.is_registered(_tick_weights):
+        bpy.app.timers.register(_tick_weights, first_interval=TICK, persistent=True)
+
+
+def _tick_weights() -> float | None:
+    shown = _shown_of_weights()
+    is_busy = weights.poll()
+    if not is_busy:
+        session.look_around()
+    if not is_busy or _shown_of_weights() != shown:
+        redraw_preferences()
+    return TICK if is_busy else None
+
+
+def look_for_weights_soon() -> None:
+    """Have the published models listed, for the preferences: drawing must not start a process."""
+    if not weights.is_busy and not bpy.app.timers.is_registered(_look_for_weights):
+        bpy.app.timers.register(_look_for_weights, first_interval=0.0)
+
+
+def _look_for_weights() -> None:
+    if weights.is_stale and not weights.is_busy:
+        with contextlib.suppress(UserError):
+            weights.look(weights_folder())
+            keep_fetching()
+
+
+def _shown_of_weights() -> tuple[object, ...]:
+    return (weights.phase, round(weights.share, 2), weights.notice)
+
+
+def redraw_preferences() -> None:
+    manager = bpy.context.window_manager
+    for window in manager.windows if manager else ():
+        for area in window.screen.areas:
+            if area.type == "PREFERENCES":
+                area.tag_redraw()
 
 
 def _shown() -> tuple[object, ...]:

@@ -35,8 +35,9 @@ class Paper:
         self.words.append(kind.name if text is None else text)
         return SimpleNamespace()
 
-    def menu(self, name: str, **_options) -> None:
+    def menu(self, name: str, text: str = "", **_options) -> None:
         assert hasattr(self.bpy.types, name)
+        self.words.append(text)
 
     def panel(self, name: str, default_closed: bool) -> tuple["Paper", "Paper"]:
         self.opened.append((name, not default_closed))

@@ -224,11 +224,14 @@ def test_recorded_noise_gives_the_official_lengths(on_each_backend: Open, golden
     assert np.array_equal(sample_length(logits, noises), trace["token_lens"])
 
 
-def test_text_embedding_to_joints(on_each_backend: Open, golden: Read):
+def test_prompts_to_joints(on_each_backend: Open, golden: Read, shared: Path):
     networks, trace = on_each_backend("t2m"), golden("end_to_end_t2m")
-    lengths = networks.length_logits(trace["cond"])
+    settings = json.loads((shared / "fixtures" / "golden" / "traces.json").read_text())
+    text = networks.embed_text(settings["golden/end_to_end_t2m.safetensors"]["prompts"]).vectors
+    np.testing.assert_allclose(text, trace["cond"], rtol=0, atol=1e-5)
+    lengths = networks.length_logits(text)
     np.testing.assert_allclose(lengths, trace["length_logits"], rtol=0, atol=1e-5)
-    valid, text = valid_tokens(trace["m_lens"]), trace["cond"]
+    valid = valid_tokens(trace["m_lens"])
     sampling = argmax(10, 4.0)
     base = fill_masked(
         lambda tokens: networks.predict_base(tokens, text, valid, 4.0),
