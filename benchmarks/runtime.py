@@ -31,10 +31,11 @@ from model_runtime.onnx_backend import OnnxNetworks
 from model_runtime.pipeline import generate
 from model_runtime.sampling import MASK
 from model_runtime.torch_backend import TorchNetworks
-from momask_blender.contract.messages import Hello, Load, Loaded
+from momask_blender.contract.messages import Failed, Hello, Load, Loaded
 from momask_blender.contract.pose import solve_pose
 from momask_blender.contract.skeleton import FPS, tokens_for
 from momask_blender.job import start_worker
+from momask_blender.worker_client import Ended, Worker
 
 PROMPT = "a person walks forward, then turns around and waves with the left hand"
 LENGTHS, BATCHES = (2.0, 5.0, 9.8), (1, 4, 8)  # seconds, clips
@@ -89,12 +90,12 @@ def cold_starts(weights: str, repeats: int) -> dict[str, dict[str, float]]:
     return {"worker greets": hello.figures(), "model is loaded": loaded.figures()}
 
 
-def wait_for(worker: Any, kind: type) -> None:
+def wait_for(worker: Worker, kind: type) -> None:
     while True:
         for message in worker.messages(patience=60.0):
             if isinstance(message, kind):
                 return
-            assert worker.is_alive, message
+            assert not isinstance(message, Failed | Ended), message
 
 
 def processor_seconds(pid: int) -> float:
