@@ -1,7 +1,7 @@
-"""`python -m model_runtime generate|prepare|train|graphs|evaluate`: motion without Blender."""
+"""`python -m model_runtime generate|inpaint|prepare|train|graphs|evaluate`: without Blender."""
 
 import sys
-from argparse import Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 
 from model_runtime.evaluation.command import add_evaluate_arguments
@@ -10,10 +10,12 @@ from model_runtime.networks import WeightsError
 from momask_blender.contract.command_line import (
     Parser,
     add_generate_arguments,
+    add_model_arguments,
     generate_request,
     refuse,
 )
-from momask_blender.contract.messages import Message, Notice, Progress
+from momask_blender.contract.kept_ranges import Range, parse_range
+from momask_blender.contract.messages import Inpaint, Message, Notice, Progress
 from momask_blender.contract.targets import check_target
 
 PROGRAM = "python -m model_runtime"
@@ -25,6 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     generate = commands.add_parser("generate", help="prompt to joints, tokens and features")
     add_generate_arguments(generate)
     generate.add_argument("--out", required=True, type=Path, help="FILE.npz")
+    _add_inpaint_arguments(commands.add_parser("inpaint", help="fill the gaps of a motion"))
     commands.add_parser("worker", help="serve requests on stdin; what the add-on starts")
     train = commands.add_parser("train", help="train a model's networks")
     train.add_argument("stage", choices=("all", "rvq", "base", "residual", "length", "export"))
@@ -51,7 +54,45 @@ def main(arguments: list[str] | None = None) -> int:
         return _prepare(chosen)
     if chosen.command == "graphs":
         return _graphs(chosen)
-    return _generate(chosen)
+    return _make(chosen)
+
+
+def _add_inpaint_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("source", type=Path, help=".npz with joints or a pose, at 20 fps")
+    parser.add_argument(
+        "--keep",
+        type=_range,
+        action="append",
+        required=True,
+        metavar="A:B",
+        help="frames that stay, counted from 0, first and last included; as often as needed",
+    )
+    parser.add_argument("--prompt", default="", help="what happens in the gaps (default: no words)")
+    parser.add_argument("--variations", type=int, default=1, help="FILE, FILE-2, ... (default 1)")
+    add_model_arguments(parser)
+    parser.add_argument("--out", required=True, type=Path, help="FILE.npz")
+
+
+def _range(text: str) -> Range:
+    try:
+        return parse_range(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from error
+
+
+def _inpaint_request(chosen: Namespace) -> Inpaint:
+    return Inpaint(
+        source=str(chosen.source),
+        kept=tuple(chosen.keep),
+        prompt=chosen.prompt,
+        out=str(chosen.out),
+        seed=chosen.seed,
+        variations=chosen.variations,
+        weights=chosen.weights,
+        guidance_scale=chosen.guidance,
+        residual_guidance_scale=chosen.residual_guidance,
+        steps=chosen.steps,
+    )
 
 
 def _serve() -> int:
@@ -60,15 +101,19 @@ def _serve() -> int:
     worker.main([])
 
 
-def _generate(chosen: Namespace) -> int:
+def _make(chosen: Namespace) -> int:
     try:
         check_target(chosen.out, (".npz",))
-        request = generate_request(chosen, str(chosen.out))
-        finished = MotionMaker().make(request, _show, Phases(_show, request.job))
+        if chosen.command == "inpaint":
+            request = _inpaint_request(chosen)
+            finished = MotionMaker().fill(request, _show, Phases(_show, request.job))
+        else:
+            request = generate_request(chosen, str(chosen.out))
+            finished = MotionMaker().make(request, _show, Phases(_show, request.job))
     except (ValueError, WeightsError, OSError) as error:
         return refuse(PROGRAM, str(error))
     stages = ", ".join(f"{name.lower()} {spent:.2f} s" for name, spent in finished.seconds.items())
-    print(f"Wrote {chosen.out} ({stages})")
+    print(f"Wrote {', '.join(finished.files)} ({stages})")
     return 0
 
 

@@ -8,16 +8,29 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from model_runtime.backends import open_networks
 from model_runtime.familiarity import KnownPrompts
+from model_runtime.gap_tokens import count_steps
+from model_runtime.inpainting import about_short_gaps, inpaint, sampling_for_gaps
 from model_runtime.networks import Networks, Text, find_weights
 from model_runtime.pipeline import Motion, generate
 from model_runtime.sampling import Sampling
-from momask_blender.contract.messages import Finished, Generate, Message, Notice, Progress
+from model_runtime.source_motion import filled_arrays, read_source
+from momask_blender.contract.messages import (
+    Finished,
+    Generate,
+    Inpaint,
+    Making,
+    Message,
+    Notice,
+    Progress,
+)
 from momask_blender.contract.skeleton import FPS
 
 Send = Callable[[Message], None]
+Arrays = dict[str, NDArray]
 
 LOADING, READING, WRITING = "Loading the model", "Reading the prompt", "Saving"
 KIT_NOTICE = (
@@ -108,15 +121,47 @@ class MotionMaker:
         )
         phases.begin(WRITING)
         for file, motion, seed in zip(request.files(), motions, request.seeds(), strict=True):
-            write_npz(Path(file), motion, request, seed)
-        phases.end()
-        return Finished(
-            job=request.job,
-            files=tuple(request.files()),
-            seconds=phases.seconds,
-            runs_on=networks.runs_on,
-            settings={"model": networks.card.name} | asdict(sampling),
-        )
+            write_npz(Path(file), arrays_of(motion) | made_by(request, seed))
+        return _finished(request, networks, sampling, phases)
+
+    def fill(self, request: Inpaint, send: Send, phases: Phases) -> Finished:
+        """Write the source's motion with its gaps filled, once for each variation.
+
+        Raises ValueError for a source that cannot be used, WeightsError, OSError or what `phases`
+        raises.
+        """
+        source = read_source(Path(request.source), request.kept)
+        networks = self.load(request.weights, request.device, phases)
+        usual = sampling_for_gaps(networks.card.sampling, bool(request.prompt.strip()))
+        sampling = sampling_of(request, usual)
+        phases.begin(READING)
+        if request.prompt.strip():
+            text = networks.embed_text([request.prompt])
+            vector = text.vectors[0]
+            for notice in notices(networks, self._known, text, request.job):
+                send(notice)
+        else:
+            vector = np.zeros(networks.configs.base.text_size, dtype=np.float32)
+        if words := about_short_gaps(source.is_kept):
+            send(Notice(text=words, job=request.job))
+        phases.num_parts = 2 + count_steps(networks, sampling, source.is_kept) + request.variations
+        phases.step()
+        poses = inpaint(networks, vector, source, request.seeds(), sampling, phases)
+        phases.begin(WRITING)
+        for file, pose, seed in zip(request.files(), poses, request.seeds(), strict=True):
+            write_npz(Path(file), filled_arrays(source, pose) | made_by(request, seed))
+        return _finished(request, networks, sampling, phases)
+
+
+def _finished(request: Making, networks: Networks, sampling: Sampling, phases: Phases) -> Finished:
+    phases.end()
+    return Finished(
+        job=request.job,
+        files=tuple(request.files()),
+        seconds=phases.seconds,
+        runs_on=networks.runs_on,
+        settings={"model": networks.card.name} | asdict(sampling),
+    )
 
 
 def notices(
@@ -137,7 +182,7 @@ def notices(
         yield Notice(text=words, prompts=familiarity.nearest, job=job)
 
 
-def sampling_of(request: Generate, defaults: Sampling) -> Sampling:
+def sampling_of(request: Making, defaults: Sampling) -> Sampling:
     """The model's own sampling settings, except where the request has others."""
     names = ("steps", "guidance_scale", "residual_guidance_scale", "temperature")
     wanted = {name: getattr(request, name) for name in names}
@@ -149,24 +194,34 @@ def count_parts(networks: Networks, sampling: Sampling, request: Generate) -> in
     return 2 + sampling.steps + networks.card.num_quantizers - 1 + request.variations
 
 
-def write_npz(file: Path, motion: Motion, request: Generate, seed: int) -> None:
+def arrays_of(motion: Motion) -> Arrays:
+    """What a file says of a generated motion."""
+    return {
+        "joints": motion.joints.astype(np.float32),
+        "joints_rig": motion.joints_rig.astype(np.float32),
+        "root": motion.pose.root.astype(np.float32),
+        "rotations": motion.pose.rotations.astype(np.float32),
+        "features": motion.features.astype(np.float32),
+        "tokens": motion.tokens.astype(np.int32),
+    }
+
+
+def made_by(request: Making, seed: int) -> Arrays:
+    """What a file says of how it was made."""
+    return {
+        "fps": np.array(FPS),
+        "prompt": np.array(request.prompt),
+        "seed": np.array(seed),
+        "weights": np.array(request.weights),
+    }
+
+
+def write_npz(file: Path, arrays: Arrays) -> None:
     """Write to a neighbour first: `file` is complete or as it was before. Raises OSError."""
     handle, part = tempfile.mkstemp(dir=file.parent, prefix=f".{file.stem}.", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as stream:
-            np.savez_compressed(
-                stream,
-                joints=motion.joints.astype(np.float32),
-                joints_rig=motion.joints_rig.astype(np.float32),
-                root=motion.pose.root.astype(np.float32),
-                rotations=motion.pose.rotations.astype(np.float32),
-                features=motion.features.astype(np.float32),
-                tokens=motion.tokens.astype(np.int32),
-                fps=np.array(FPS),
-                prompt=np.array(request.prompt),
-                seed=np.array(seed),
-                weights=np.array(request.weights),
-            )
+            np.savez_compressed(stream, **arrays)
         os.chmod(part, 0o666 & ~_umask())
         os.replace(part, file)
     finally:

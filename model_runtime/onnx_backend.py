@@ -86,6 +86,7 @@ class OnnxNetworks(Networks):
         tensors = read_tensors(folder, weights)
         if name in NOT_TAKEN:
             tensors = {k: v for k, v in tensors.items() if not k.startswith(NOT_TAKEN[name])}
+        tensors = {k: v for k, v in tensors.items() if v.size}  # two layers share no table
         try:
             session = _session(content, tensors, folder / graph.file)
         except Exception as error:  # ONNX Runtime has no common class of its own

@@ -17,6 +17,7 @@ from model_runtime.sampling import (
     add_residual_layers,
     fill_masked,
     sample_length,
+    with_unknown_layers,
 )
 from momask_blender.contract.pose import Pose, pose_to_joints, solve_pose
 from momask_blender.contract.skeleton import FRAMES_PER_TOKEN, MAX_FRAMES, tokens_for
@@ -115,8 +116,8 @@ def generate_tokens(
     blank = np.full(valid.shape, MASK)
     base = fill_masked(predict_base, blank, valid, sampling, noises)
     report.begin("Adding detail")
-    num_quantizers = networks.card.num_quantizers
-    return add_residual_layers(predict_layer, base, valid, num_quantizers, sampling, noises)
+    layers = with_unknown_layers(base, networks.card.num_quantizers)
+    return add_residual_layers(predict_layer, layers, valid, sampling, noises)
 
 
 def estimate_frames(networks: Networks, text: Array, noises: Sequence[SeededNoise]) -> list[int]:

@@ -126,25 +126,33 @@ def fill_masked(
 
 def add_residual_layers(
     predict_layer: Callable[[Tokens, int], Array],
-    base: Tokens,
+    tokens: Tokens,
     valid: NDArray[np.bool_],
-    num_quantizers: int,
     sampling: Sampling,
     noises: Sequence[Noise],
 ) -> Tokens:
     """Sample layer after layer, all positions of a layer at once (section 3.3).
 
     predict_layer: tokens (B, N, Q), q -> logits (B, N, K + 1); its last class means that the layer
-    is ABSENT. base (B, N), valid (B, N) -> (B, N, Q), ABSENT where not valid.
+    is ABSENT. tokens (B, N, Q) with a filled base layer and MASK for what is to be sampled, others
+    stay; valid (B, N) -> (B, N, Q), ABSENT where not valid.
     """
-    tokens = np.full((*base.shape, num_quantizers), ABSENT, dtype=np.int64)
-    tokens[..., 0] = np.where(valid, base, ABSENT)
+    unknown = tokens == MASK
+    tokens = np.where(valid[..., None], tokens, ABSENT)
     method = "argmax" if sampling.method == "argmax" else "gumbel"
-    for q in range(1, num_quantizers):
+    for q in range(1, tokens.shape[-1]):
         logits = predict_layer(tokens, q)
         guess = _draw_clips(logits, valid, method, sampling, noises)
         present = valid & (guess < logits.shape[-1] - 1)
-        tokens[..., q] = np.where(present, guess, ABSENT)
+        sampled = np.where(present, guess, ABSENT)
+        tokens[..., q] = np.where(unknown[..., q], sampled, tokens[..., q])
+    return tokens
+
+
+def with_unknown_layers(base: Tokens, num_quantizers: int) -> Tokens:
+    """Base layer (B, N) -> (B, N, Q): what `add_residual_layers` makes whole clips from."""
+    tokens = np.full((*base.shape, num_quantizers), MASK, dtype=np.int64)
+    tokens[..., 0] = base
     return tokens
 
 

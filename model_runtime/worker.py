@@ -34,6 +34,7 @@ from momask_blender.contract.messages import (
     Failed,
     Generate,
     Hello,
+    Inpaint,
     Job,
     Load,
     Loaded,
@@ -84,7 +85,7 @@ class Inbox:
                 continue
             if isinstance(message, Cancel):
                 self._cancelled.add(message.job)
-            elif isinstance(message, Load | Generate | Unload | Quit):
+            elif isinstance(message, Load | Generate | Inpaint | Unload | Quit):
                 self._waiting.put(message)
             else:
                 words = f"The worker takes no {type(message).__name__}."
@@ -119,6 +120,8 @@ def answer(job: Job, maker: MotionMaker, inbox: Inbox, send: Send) -> Answer:
         if isinstance(job, Load):
             networks = maker.load(job.weights, job.device, phases)
             return Loaded(job=job.job, weights=job.weights, runs_on=networks.runs_on)
+        if isinstance(job, Inpaint):
+            return maker.fill(job, send, phases)
         return maker.make(job, send, phases)
     except Exception as error:  # noqa: BLE001 - the add-on must hear of every failure
         return failure(error, job.job)

@@ -20,7 +20,7 @@ from .retarget.fit import Fit
 from .retarget.solve import solve_motion
 from .retarget.target import BoneMotion, Target
 from .retarget.travel import Standing, begin_at, in_place, onto_root, standing
-from .rig.checks import check_armature, check_lengths, notes_on
+from .rig.checks import check_armature, check_lengths, notes_on, notes_on_held
 from .rig.controls import Controls, find_controls
 from .rig.driven import driven_bones
 from .rig.hands import relaxed_fingers
@@ -49,19 +49,25 @@ class Rig:
 
 
 def read_rig(
-    armature: Object, joint_map: JointMap, fit: Fit, cursor: Matrix | None = None
+    armature: Object,
+    joint_map: JointMap,
+    fit: Fit,
+    cursor: Matrix | None = None,
+    with_root: bool = False,
 ) -> Generator[None, None, Rig]:
     """Look at the rig, in short steps, and change nothing. `cursor` is the 3D cursor in the world,
-    for motions that start there. Raises UserError."""
+    for motions that start there; `with_root`: the target has the bone above the hips, where there
+    is one. Raises UserError."""
     check_armature(armature)
     rest = read_rest(armature)
     on_root = fit.travel == "ROOT_BONE"
-    plain = driven_bones(rest, joint_map, on_root)
+    with_root |= on_root
+    plain = driven_bones(rest, joint_map, with_root)
     check_lengths(plain)
     notes = [*joint_map.warnings, *notes_on(armature)]
     held = Ref.of(armature)
     yield
-    controls = yield from find_controls(held.resolve(), plain, on_root)
+    controls = yield from find_controls(held.resolve(), plain, with_root)
     armature = held.resolve()
     target = controls.target if controls else with_present_anchor(armature, plain)
     ik_feet = None
@@ -70,6 +76,8 @@ def read_rig(
         armature = held.resolve()
     if on_root and target.root < 0:
         notes.append("There is no bone above the hips to take the travel: the hips take it.")
+    unkeyed = _unkeyed(controls, ik_feet)
+    notes += notes_on_held(armature, (bone for bone in target.bones if bone not in unkeyed))
     at_cursor = fit.start == "CURSOR" and cursor is not None
     return Rig(
         target=target,
@@ -134,9 +142,14 @@ def fit_motion(
 def take_keys(rig: Rig, motion: BoneMotion) -> TakeKeys:
     """What plays the motion on the rig."""
     ik, controls = rig.ik_feet, rig.controls
-    unkeyed = set(controls.unkeyed if controls else ()) | set(ik.replaced if ik else ())
+    unkeyed = _unkeyed(controls, ik)
     bones = [keys for keys in bone_keys(rig.target, motion) if keys.bone not in unkeyed]
     for keys in ik_keys(ik, rig.target, motion) if ik else ():
         bones.append(BoneKeys(keys.bone, keys.rotations, keys.location, carries_feet=True))
     switches = ik.switches if ik else (controls.switches if controls else ())
     return TakeKeys(bones, rig.between, switches, rig.fingers)
+
+
+def _unkeyed(controls: Controls | None, ik: IkFeet | None) -> set[str]:
+    """Bones of the target that get no keys."""
+    return {*(controls.unkeyed if controls else ()), *(ik.replaced if ik else ())}

@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+from argparse import Namespace
 from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -39,6 +40,18 @@ class Delivery:
     fps: float | None = None  # None keeps the scene's own rate
     seconds: float | None = None  # as asked for; None: as long as the motion is
     fit: Fit = AS_IT_COMES
+
+    @classmethod
+    def of(cls, chosen: Namespace) -> "Delivery":
+        """As the command line of `generate` says."""
+        return cls(
+            file=chosen.out,
+            preview=chosen.preview,
+            preset=(chosen.preset or "generic").upper(),
+            fps=chosen.fps,
+            seconds=chosen.seconds,
+            fit=Fit(feet=chosen.feet.upper(), travel=chosen.travel.upper().replace("-", "_")),
+        )
 
 
 def request_pose(

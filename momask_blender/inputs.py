@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-from bpy.types import Context, Scene
+from bpy.types import Context, Object, Scene
 
 from .animation.takes import Span
 from .contract.messages import Generate, frames_for_seconds
@@ -16,6 +16,7 @@ from .errors import UserError
 from .placement import Placement
 from .refs import Ref
 from .retarget.fit import Fit
+from .rig.checks import check_armature
 from .rig.known_maps import known_maps
 from .rig.selected import armature_of
 from .settings import preferences
@@ -35,24 +36,31 @@ class Lack:
 
 def request_from(settings: Any, seed: int) -> Generate:
     """Raises UserError that names the setting. Job number and file are the session's."""
-    wanted = preferences()
-    own = settings.own_settings
     try:
         return Generate(
             prompt=settings.prompt,
             out="",
             num_frames=num_frames(settings),
-            seed=seed,
-            variations=settings.variations,
-            weights=model_name(wanted.model),
-            device=wanted.device,
-            steps=None if own else settings.steps,
-            guidance_scale=None if own else settings.guidance,
-            residual_guidance_scale=None if own else settings.residual_guidance,
-            temperature=None if own else settings.temperature,
+            **sampling_from(settings, seed),
         )
     except ValueError as error:
         raise UserError(str(error)) from error
+
+
+def sampling_from(settings: Any, seed: int) -> dict[str, Any]:
+    """The fields of a request that say how it is made. Raises UserError."""
+    wanted = preferences()
+    own = settings.own_settings
+    return {
+        "seed": seed,
+        "variations": settings.variations,
+        "weights": model_name(wanted.model),
+        "device": wanted.device,
+        "steps": None if own else settings.steps,
+        "guidance_scale": None if own else settings.guidance,
+        "residual_guidance_scale": None if own else settings.residual_guidance,
+        "temperature": None if own else settings.temperature,
+    }
 
 
 def model_name(name: str) -> str:
@@ -130,14 +138,7 @@ def fit_from(settings: Any) -> Fit:
 def placement_from(context: Context, settings: Any) -> Placement:
     """Raises UserError when there is no character to put it on, or its bones are not known."""
     scene = settings.id_data
-    target = None
-    if settings.target == "ACTIVE":
-        armature = armature_of(context.object)
-        if armature is not None:
-            known_maps.look_up(armature)
-        if lack := lack_of_target(context, settings):
-            raise UserError(lack.text, fix=lack.fix)
-        target = Ref.of(armature)
+    target = Ref.of(target_of(context)) if settings.target == "ACTIVE" else None
     return Placement(
         scene=Ref.of(scene),
         armature=target,
@@ -147,10 +148,25 @@ def placement_from(context: Context, settings: Any) -> Placement:
     )
 
 
+def target_of(context: Context) -> Object:
+    """The active character. Raises UserError when there is none, when poses on it would not mean
+    what they say, or its bones are not known."""
+    armature = armature_of(context.object)
+    if armature is not None:
+        known_maps.look_up(armature)
+    if lack := lack_of_character(context):
+        raise UserError(lack.text, fix=lack.fix)
+    assert armature is not None
+    check_armature(armature)
+    return armature
+
+
 def lack_of_target(context: Context, settings: Any) -> Lack | None:
+    return None if settings.target == "NEW" else lack_of_character(context)
+
+
+def lack_of_character(context: Context) -> Lack | None:
     """What is known without looking at bones; those not looked at yet lack nothing."""
-    if settings.target == "NEW":
-        return None
     ob = context.object
     if ob is None:
         return Lack("No character is selected", "momask.use_new_character")

@@ -151,17 +151,21 @@ def request_motion(
     """
     worker = worker or start_worker()
     try:
-        job = Job(worker, request)
-        num_notices, shown = 0, job.phase
-        while True:
-            answer = job.poll(patience=0.1)
-            for notice in job.notices[num_notices:]:
-                on_message(notice)
-            num_notices = len(job.notices)
-            if job.phase != shown:
-                shown = job.phase
-                on_message(Progress(phase=job.phase, done=0, total=1))
-            if isinstance(answer, Finished):
-                return answer
+        return follow(Job(worker, request), on_message)
     finally:
         worker.kill()
+
+
+def follow(job: Job, on_message: Callable[[Progress | Notice], None]) -> Finished:
+    """Wait for a motion; its `.npz` files are complete on return. Raises UserError."""
+    num_notices, shown = 0, STARTING
+    while True:
+        answer = job.poll(patience=0.1)
+        for notice in job.notices[num_notices:]:
+            on_message(notice)
+        num_notices = len(job.notices)
+        if job.phase != shown:
+            shown = job.phase
+            on_message(Progress(phase=job.phase, done=0, total=1))
+        if isinstance(answer, Finished):
+            return answer

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,13 +10,41 @@ import bpy
 from bpy.types import Object
 
 from .errors import UserError
+from .rig.checks import check_armature
+from .rig.known_maps import known_maps
+from .rig.map_file import read_map_file
 
 
-def open_character(file: Path, name: str | None = None) -> Object:
+def open_own(chosen: Namespace, note: Callable[[str], None]) -> Object | None:
+    """The character that the user brought, with its bones known; None if there is none.
+
+    `note` hears what is odd about it. Raises UserError.
+    """
+    if chosen.character is None:
+        return None
+    armature = open_character(chosen.character, chosen.armature)
+    know_bones(armature, chosen.map, note)
+    return armature
+
+
+def know_bones(armature: Object, map_file: Path | None, note: Callable[[str], None]) -> None:
+    """By the user's own map, or as they are recognised. Raises UserError."""
+    check_armature(armature)
+    if map_file is not None:
+        known_maps.keep(armature, read_map_file(map_file, armature.data.bones))
+    for warning in known_maps.map_of(armature).warnings:
+        note(warning)
+
+
+def open_character(file: Path, name: str | None = None, at_its_rate: bool = False) -> Object:
     """The armature in it. A .blend becomes the open file, anything else is imported into an empty
-    one. `name` says which of several. Raises UserError."""
+    one. `name` says which of several; `at_its_rate`: the scene takes the animation's frame rate,
+    else it keeps Blender's. Raises UserError."""
     try:
-        _OPENERS[file.suffix.lower()](str(file.absolute()))
+        if file.suffix.lower() == ".blend":
+            _open_blend(str(file.absolute()))
+        else:
+            _import(file.absolute(), at_its_rate)
     except (RuntimeError, OSError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(f"Cannot open {file}: {lines[-1].strip()}") from error
@@ -39,18 +68,15 @@ def _open_blend(file: str) -> None:
     bpy.ops.wm.open_mainfile(filepath=file, load_ui=False, use_scripts=False)
 
 
-def _imported(read: Callable[[str], object]) -> Callable[[str], None]:
-    """Into an empty file, whose frame rate stays Blender's own whatever the importer sets."""
-
-    def into_empty(file: str) -> None:
-        bpy.ops.wm.read_factory_settings(use_empty=True)
-        render = bpy.context.scene.render
-        rate = render.fps, render.fps_base
-        read(file)
+def _import(file: Path, at_its_rate: bool) -> None:
+    """Into an empty file. Importers set the scene's rate or not, as it suits them."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    render = bpy.context.scene.render
+    rate = render.fps, render.fps_base
+    _IMPORTERS[file.suffix.lower()](str(file))
+    if not at_its_rate:
         render = bpy.context.scene.render
         render.fps, render.fps_base = rate
-
-    return into_empty
 
 
 def _import_vrm(file: str) -> None:
@@ -61,11 +87,10 @@ def _import_vrm(file: str) -> None:
         bpy.ops.import_scene.gltf(filepath=str(copy))
 
 
-_OPENERS: dict[str, Callable[[str], None]] = {
-    ".blend": _open_blend,
-    ".fbx": _imported(lambda file: bpy.ops.import_scene.fbx(filepath=file)),
-    ".glb": _imported(lambda file: bpy.ops.import_scene.gltf(filepath=file)),
-    ".gltf": _imported(lambda file: bpy.ops.import_scene.gltf(filepath=file)),
-    ".vrm": _imported(_import_vrm),
-    ".bvh": _imported(lambda file: bpy.ops.import_anim.bvh(filepath=file)),
+_IMPORTERS: dict[str, Callable[[str], object]] = {
+    ".fbx": lambda file: bpy.ops.import_scene.fbx(filepath=file),
+    ".glb": lambda file: bpy.ops.import_scene.gltf(filepath=file),
+    ".gltf": lambda file: bpy.ops.import_scene.gltf(filepath=file),
+    ".vrm": _import_vrm,
+    ".bvh": lambda file: bpy.ops.import_anim.bvh(filepath=file, update_scene_fps=True),
 }

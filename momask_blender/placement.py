@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import bpy
 from bpy.types import Collection, Object, Scene
@@ -33,6 +33,30 @@ class Placement:
     armature: Ref | None = None
     cursor: Matrix = field(default_factory=Matrix)  # the 3D cursor at the click, in the world
     fit: Fit = field(default_factory=Fit)
+    undo_name: ClassVar = "Generate Motion"
+
+    def steps(self, finished: Finished, request: Generate) -> Iterator["Placed"]:
+        return place(finished, request, self)
+
+    def told(self, placed: "Placed", request: Generate, seconds: float) -> str:
+        count, length = len(placed.actions), placed.num_keys / self.span.fps
+        what = f"{count} takes" if count > 1 else f"'{placed.actions[0]}'"
+        told = (
+            f"{what}: {length:.1f} s, {placed.num_keys} keys per channel, seed "
+            f"{request.seed}, in {seconds:.1f} s"
+        )
+        if placed.replaced:
+            told += f". '{placed.replaced}' stays in the file"
+        told += self._beyond_the_scene(placed)
+        return told + "".join(f". {words.rstrip('.')}" for words in placed.warnings)
+
+    def _beyond_the_scene(self, placed: "Placed") -> str:
+        """What to say of keys that the scene's range does not show."""
+        scene = self.scene.find()
+        last = self.span.first_frame + placed.num_keys - 1
+        if scene is None or last <= scene.frame_end:
+            return ""
+        return f". It ends at frame {last}, after the scene's last frame {scene.frame_end}"
 
 
 @dataclass

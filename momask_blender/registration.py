@@ -8,7 +8,17 @@ from bpy.app.handlers import persistent
 from . import settings
 from .rig.known_maps import known_maps
 from .session import session
-from .ui import operators, panels, rig_operators, rig_panel, take_operators, weights_operators
+from .ui import (
+    operators,
+    panels,
+    rig_operators,
+    rig_panel,
+    take_operators,
+    timeline_operators,
+    timeline_overlay,
+    timeline_panel,
+    weights_operators,
+)
 from .ui.timer import keep_ticking, stop_ticking
 from .weights import weights
 
@@ -18,7 +28,9 @@ CLASSES = (
     *take_operators.CLASSES,
     *rig_operators.CLASSES,
     *weights_operators.CLASSES,
+    *timeline_operators.CLASSES,
     *panels.CLASSES,
+    *timeline_panel.CLASSES,
     *rig_panel.CLASSES,
 )
 
@@ -32,12 +44,14 @@ def register() -> None:
     bpy.app.handlers.redo_post.append(after_undo)
     for each in (session, weights):
         atexit.register(each.shut_down)
+    timeline_overlay.show()
     session.look_around()
     session.open_folder()
 
 
 def unregister() -> None:
     stop_ticking()
+    timeline_overlay.hide()
     for each in (session, weights):
         each.shut_down()
         atexit.unregister(each.shut_down)

@@ -6,9 +6,10 @@ Nothing of it is stored in a file or undone. The panel draws from it; timers mov
 import contextlib
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, Protocol
 
 import bpy
 
@@ -20,6 +21,7 @@ from .contract.messages import (
     Generate,
     Load,
     Loaded,
+    Making,
     Notice,
     Unload,
     Unloaded,
@@ -35,13 +37,28 @@ from .inputs import (
     weights_folder,
 )
 from .job import Job, start_worker
-from .placement import Placed, Placement, place
+from .placement import Placement
 from .rig.known_maps import known_maps
 from .settings import ADDON_ID, preferences
 from .steps import APPLYING, TICK, Steps, is_editing, reason_to_wait
+from .timeline.fills import Fill
 from .worker_client import Ended, Worker
 
 IDLE_TICK = 2.0  # while a worker waits
+
+
+class Deed(Protocol):
+    """What is done with a motion when it has been made."""
+
+    undo_name: str
+
+    def steps(self, finished: Finished, request: Making) -> Iterator[Any]:
+        """Put it into the file in short steps, each of which says what has been done so far."""
+        ...
+
+    def told(self, latest: Any, request: Making, seconds: float) -> str:
+        """What came of it, in one line, `seconds` after it was begun."""
+        ...
 
 
 @dataclass
@@ -66,8 +83,8 @@ class Session:
     runs_on: str = ""  # where the loaded model runs, empty while none is loaded
     suspended: str = ""  # why a finished motion has to wait
     history: History = field(default_factory=History)
-    _placement: Placement | None = None
-    _finished: tuple[Finished, Generate] | None = None  # kept until the next motion
+    _deed: Deed | None = None
+    _finished: tuple[Finished, Making] | None = None  # kept until the next motion
     _steps: Steps | None = None  # work on the file that is under way
     _conclude: Callable[[], str] = str  # its result in words, when it is done
     _began: float = 0.0
@@ -91,7 +108,9 @@ class Session:
 
     @property
     def can_apply_again(self) -> bool:
-        return self._finished is not None and not self.is_busy
+        """A fill belongs into its gap and nowhere else."""
+        made = self._finished is not None and isinstance(self._finished[1], Generate)
+        return made and not self.is_busy
 
     @property
     def phase(self) -> str:
@@ -131,13 +150,40 @@ class Session:
         Raises UserError.
         """
         self._check_free()
-        self.error, self.notice, self.result = None, None, ""
-        self._drop_result()
-        self._placement, self._began = placement, time.monotonic()
-        self.history.add(request.prompt)
+        self._clear()
+        self._began = time.monotonic()
+        self._request(request, placement)
+
+    def start_fill(self, fill: Fill) -> None:
+        """Begin to fill gaps: read the animation, have them made, write. Raises UserError."""
+        self._check_free()
+        self._clear()
+        self._began = time.monotonic()
+        source = self._private_folder() / f"source{self._num_jobs}.npz"
+
+        def go_on() -> str:
+            request = fill.request(source)
+            if finished := fill.without_model(source, request):
+                self._begin_deed(finished, request, fill)
+            else:
+                self._request(request, fill)
+            return ""
+
+        self._steps = Steps("Reading the animation", fill.read(source), "", can_be_cancelled=True)
+        self._conclude = go_on
+
+    def _request(self, request: Making, deed: Deed) -> None:
+        self._deed = deed
+        if request.prompt:
+            self.history.add(request.prompt)
         number = self._next_job()
         out = self._private_folder() / f"motion{number}.npz"
         self.job = Job(self._ensure_worker(), replace(request, job=number, out=str(out)))
+
+    def _clear(self) -> None:
+        """What the panel showed of the last motion."""
+        self.error, self.notice, self.result = None, None, ""
+        self._drop_result()
 
     def load(self) -> None:
         """Have the model opened, so that the next motion starts at once. Raises UserError."""
@@ -165,7 +211,7 @@ class Session:
         self._check_free()
         if self._finished is None:
             raise UserError("There is no motion to apply. Press Generate.")
-        self._begin_placing(*self._finished, placement)
+        self._begin_deed(*self._finished, placement)
 
     def carry_out(self, steps: Steps, conclude: Callable[[], str]) -> None:
         """Begin work on the file; `tick` carries it on. `conclude` says what came of it.
@@ -209,9 +255,9 @@ class Session:
 
     def forget_file(self) -> None:
         """Another file was opened: what was under way belongs to the old one."""
-        if self.job is not None and isinstance(self.job.request, Generate):
+        if self.job is not None and isinstance(self.job.request, Making):
             self.job.cancel()
-        self._steps, self._placement, self.suspended = None, None, ""
+        self._steps, self._deed, self.suspended = None, None, ""
         self._drop_result()
         known_maps.forget_all()
         self.error, self.notice, self.result = None, None, ""
@@ -236,17 +282,16 @@ class Session:
             self.runs_on = answer.runs_on
         elif isinstance(answer, Unloaded):
             self._lose_worker()  # what it still holds goes too; a new one starts in a moment
-        elif isinstance(answer, Finished) and isinstance(job.request, Generate):
+        elif isinstance(answer, Finished) and isinstance(job.request, Making):
             self.runs_on = answer.runs_on
             self._finished = (answer, job.request)
-            if self._placement is not None:
-                self._begin_placing(answer, job.request, self._placement)
+            if self._deed is not None:
+                self._begin_deed(answer, job.request, self._deed)
 
-    def _begin_placing(self, finished: Finished, request: Generate, where: Placement) -> None:
-        self._placement = where
-        steps = Steps("Writing keys", place(finished, request, where), "Generate Motion")
-        self._steps = steps
-        self._conclude = lambda: self._what_was_placed(steps.latest, request, where)
+    def _begin_deed(self, finished: Finished, request: Making, deed: Deed) -> None:
+        steps = Steps("Writing keys", deed.steps(finished, request), deed.undo_name)
+        self._deed, self._steps = deed, steps
+        self._conclude = lambda: deed.told(steps.latest, request, time.monotonic() - self._began)
 
     def _work_on(self) -> float:
         assert self._steps is not None
@@ -263,19 +308,6 @@ class Session:
         self._steps = None
         self.result = self._conclude()
         return TICK
-
-    def _what_was_placed(self, placed: Placed, request: Generate, where: Placement) -> str:
-        seconds = placed.num_keys / where.span.fps
-        count = len(placed.actions)
-        what = f"{count} takes" if count > 1 else f"'{placed.actions[0]}'"
-        result = (
-            f"{what}: {seconds:.1f} s, {placed.num_keys} keys per channel, seed "
-            f"{request.seed}, in {time.monotonic() - self._began:.1f} s"
-        )
-        if placed.replaced:
-            result += f". '{placed.replaced}' stays in the file"
-        result += beyond_the_scene(placed, where)
-        return result + "".join(f". {words.rstrip('.')}" for words in placed.warnings)
 
     def _watch_worker(self) -> float | None:
         """Hear that a worker was idle for long or is gone."""
@@ -344,15 +376,6 @@ class Session:
 def unexpected(error: Exception, phase: str) -> UserError:
     words = " ".join(f"{type(error).__name__}: {error}".split())
     return UserError(f"Something went wrong while '{phase}' ({words}). Please send us the report.")
-
-
-def beyond_the_scene(placed: Placed, where: Placement) -> str:
-    """What to say of keys that the scene's range does not show."""
-    scene = where.scene.find()
-    last = where.span.first_frame + placed.num_keys - 1
-    if scene is None or last <= scene.frame_end:
-        return ""
-    return f". It ends at frame {last}, after the scene's last frame {scene.frame_end}"
 
 
 session = Session()

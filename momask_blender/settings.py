@@ -6,6 +6,7 @@ from typing import Any
 import bpy
 from bpy.props import (
     BoolProperty,
+    CollectionProperty,
     EnumProperty,
     FloatProperty,
     IntProperty,
@@ -61,11 +62,25 @@ PLACES = (
     ("PRESENT", "Where It Stands", "The motion begins where the character stands and faces now"),
     ("CURSOR", "3D Cursor", "The motion begins at the 3D cursor, facing as that is turned"),
 )
+BODY = (
+    ("ALL", "Whole Body", "All bones that the motion drives"),
+    ("UPPER", "Upper Body", "Spine, head and arms; hips and legs keep their keys"),
+    ("ARMS", "Arms", "Arms and shoulders only"),
+    ("LEGS", "Legs", "Hips and legs only"),
+    ("HEAD", "Head", "Neck and head only"),
+)
 DEVICES = (
     ("auto", "Automatic", "CUDA where PyTorch with CUDA and a graphics card are there, else CPU"),
     ("cpu", "CPU", "The processor, with the runtime that comes with the add-on"),
     ("cuda", "CUDA", "An NVIDIA graphics card; needs PyTorch with CUDA"),
 )
+
+
+class MomaskRange(PropertyGroup):
+    """Frames to keep, both ends included."""
+
+    first: IntProperty(name="First", description="First frame that stays as it is")
+    last: IntProperty(name="Last", description="Last frame that stays as it is")
 
 
 class MomaskSettings(PropertyGroup):
@@ -162,6 +177,25 @@ class MomaskSettings(PropertyGroup):
         name="Key IK Feet",
         default=False,
         description="On control rigs: key the IK controls of the feet instead of the FK legs",
+    )
+    kept: CollectionProperty(type=MomaskRange, name="Frames to Keep")
+    kept_index: IntProperty(name="Range", options={"HIDDEN"})
+    body: EnumProperty(
+        name="Body", items=BODY, default="ALL", description="Which bones are keyed in the gap"
+    )
+    use_prompt: BoolProperty(
+        name="Follow the Prompt",
+        default=True,
+        description="What happens in the gap is what the prompt says; else what fits best",
+    )
+    extension: FloatProperty(
+        name="Extend By",
+        default=2.0,
+        min=0.2,
+        max=MAX_SECONDS,
+        step=50,
+        precision=1,
+        description="Seconds to add before the first or after the last key",
     )
     take_index: IntProperty(name="Take", options={"HIDDEN"})
     own_settings: BoolProperty(
@@ -269,7 +303,7 @@ def look_again() -> None:
     session.look_around()
 
 
-CLASSES = (MomaskSettings, MomaskPreferences)
+CLASSES = (MomaskRange, MomaskSettings, MomaskPreferences)
 
 
 def attach() -> None:

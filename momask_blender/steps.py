@@ -20,7 +20,7 @@ class Steps:
 
     name: str  # what the panel calls it
     work: Iterator[Any]
-    undo_name: str
+    undo_name: str  # empty: it changes nothing
     latest: Any = None  # what the last step said; a number from 0 to 1 moves the bar
     can_be_cancelled: bool = False
 
@@ -39,7 +39,8 @@ class Steps:
             try:
                 self.latest = next(self.work)
             except StopIteration:
-                push_undo(self.undo_name)
+                if self.undo_name:
+                    push_undo(self.undo_name)
                 return True
         return False
 

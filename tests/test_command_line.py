@@ -99,7 +99,7 @@ def test_a_missing_system_library_is_named_with_its_package(tmp_path):
 
 
 def test_known_libraries_come_with_their_debian_package():
-    from momask_blender.__main__ import explain_import_error
+    from momask_blender.blender_module import explain_import_error
 
     message = "libXi.so.6: cannot open shared object file: No such file or directory"
     assert "apt-get install libxi6" in explain_import_error(message)

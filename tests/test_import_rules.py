@@ -39,6 +39,14 @@ ALLOWED = {
 FREE_OF_BPY = (
     "momask_blender/contract/",
     "momask_blender/retarget/",
+    "momask_blender/animation/key_array.py",
+    "momask_blender/animation/whole_files.py",
+    "momask_blender/batch",
+    "momask_blender/generate_arguments.py",
+    "momask_blender/inpaint_arguments.py",
+    "momask_blender/terminal.py",
+    "momask_blender/timeline/join.py",
+    "momask_blender/timeline/ranges.py",
     "momask_blender/rig/driven.py",
     "momask_blender/rig/hands.py",
     "momask_blender/rig/joint_map.py",
@@ -63,6 +71,8 @@ FREE_OF_BPY = (
 ADDON_MAY_IMPORT = {*sys.stdlib_module_names, "numpy", "bpy", "mathutils"} | {
     "bpy_extras",  # Blender's own Python modules
     "addon_utils",
+    "gpu",
+    "gpu_extras",
 }
 
 

@@ -66,8 +66,9 @@ class Fetcher:
         return [self._offer(model) for model in self.catalogue.models.values()]
 
     def _offer(self, model: Model) -> Offer:
-        parts = self.catalogue.with_needs(model)
-        to_come = [part for part in parts if self.store.state(part) not in (READY, FETCHED)]
+        is_ready = self.store.state(model) == READY
+        parts = () if is_ready else self.catalogue.with_needs(model)
+        to_come = [part for part in parts if self.store.state(part) != FETCHED]
         return Offer(
             name=model.name,
             title=model.title,

@@ -7,6 +7,7 @@ from typing import Protocol, TextIO
 from momask_blender.contract.messages import Message, Notice, Progress, to_line
 
 BEAT = 0.2  # seconds between two reports of progress
+CLEAR = "\x1b[K"  # a terminal's line, from the cursor on
 SLOW_BEAT = 5.0  # where lines cannot be written over
 
 
@@ -16,25 +17,20 @@ class Reporter(Protocol):
 
 
 class Lines:
-    """On stderr; one line that is written over where that is a terminal."""
+    """On stderr; where that is a terminal, progress is one line that what follows writes over."""
 
     def __init__(self) -> None:
         self._is_terminal = sys.stderr.isatty()
         self._rhythm = Rhythm(BEAT if self._is_terminal else SLOW_BEAT)
-        self._is_open = False
 
     def progress(self, phase: str, done: int, total: int) -> None:
         if not self._rhythm.is_due(phase, done == total):
             return
-        share = f" {100 * done / total:3.0f} %" if total else ""
-        self._is_open = self._is_terminal
-        end, start = ("", "\r\x1b[K") if self._is_terminal else ("\n", "")
-        _write(sys.stderr, f"{start}{phase}{share}{end}")
+        share = f" {100 * done / total:3.0f} %" if total > 1 else ""
+        _write(sys.stderr, f"{CLEAR}{phase}{share}\r" if self._is_terminal else f"{phase}{share}\n")
 
     def notice(self, text: str) -> None:
-        start = "\n" if self._is_open else ""
-        self._is_open = False
-        _write(sys.stderr, f"{start}{text}\n")
+        _write(sys.stderr, f"{CLEAR if self._is_terminal else ''}{text}\n")
 
 
 class Messages:

@@ -36,6 +36,7 @@ SYSTEM_BUNDLES = (  # where Blender's own Python does not look
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
     "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
 )
 
 
@@ -173,8 +174,9 @@ def trust() -> ssl.SSLContext:
     except (OSError, ssl.SSLError) as error:
         raise FetchError(f"Cannot read the certificates in {chosen}: {error}") from error
     paths = ssl.get_default_verify_paths()
-    if not chosen and not context.get_ca_certs() and not (paths.cafile or paths.capath):
-        context.load_verify_locations(cafile=_bundle())
+    has_any = chosen or context.get_ca_certs() or paths.cafile or paths.capath
+    if not has_any and (bundle := _bundle()):
+        context.load_verify_locations(cafile=bundle)
     return context
 
 

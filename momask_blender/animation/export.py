@@ -1,5 +1,6 @@
 """One character and one take -> FBX, glTF, BVH. A whole scene -> .blend."""
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -131,7 +132,13 @@ def save_blend(file: Path) -> None:
     """The whole scene as a .blend of its own. Raises UserError."""
 
     def write(part: Path) -> None:
-        bpy.ops.wm.save_as_mainfile(filepath=str(part), copy=True, check_existing=False)
+        # In its own folder from the start: textures are found by paths that begin there.
+        beside = part.parent.with_suffix(".blend")
+        try:
+            bpy.ops.wm.save_as_mainfile(filepath=str(beside), copy=True, check_existing=False)
+            os.replace(beside, part)
+        finally:
+            beside.unlink(missing_ok=True)
         # Blender 5.0 reports success on a full disk: what was written must open.
         with bpy.data.libraries.load(str(part)) as (found, _):
             if bpy.context.scene.name not in found.scenes:

@@ -20,7 +20,7 @@ from ..refs import Ref
 from ..retarget.channels import BoneKeys
 from ..retarget.fit import FEET, STARTS, TRAVEL, Fit
 from ..rig.wiring import Switch
-from .actions import bind_action, new_channels
+from .actions import bind_action, is_in_strips, new_channels
 from .pose_keys import write_bone, write_held_rotation, write_rest_pose, write_switch
 
 Array = NDArray[np.floating]
@@ -165,6 +165,9 @@ def play_take(armature: Object, action: Action) -> Action | None:
             "Object > Library Override > Make."
         )
     data = armature.animation_data
+    if is_in_strips(armature, action):
+        _show_strips_of(armature, action)
+        return None
     if data is not None and data.use_tweak_mode:
         raise UserError(
             f"A strip of '{armature.name}' is being tweaked in the NLA editor. Leave tweak mode "
@@ -177,6 +180,14 @@ def play_take(armature: Object, action: Action) -> Action | None:
     if before.users == 0 and before.library is None:
         before.use_fake_user = True
     return before
+
+
+def _show_strips_of(armature: Object, action: Action) -> None:
+    """Of fills that lie in strips above the animation one is seen."""
+    for track in armature.animation_data.nla_tracks:
+        takes = [read_take(strip.action) for strip in track.strips if strip.action]
+        if any(take is not None and take.gaps for take in takes):
+            track.mute = all(strip.action != action for strip in track.strips)
 
 
 def read_take(action: Action) -> Take | None:

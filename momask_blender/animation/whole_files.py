@@ -1,15 +1,19 @@
-"""Files that are complete or not there at all."""
+"""Files that are complete or not there at all. No bpy."""
 
 import os
+import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import UserError
 
-UNFINISHED = f".momask-{os.getpid()}-"  # how our folders of files in the making begin
+BEGINNING = ".momask-"  # of folders of files in the making
+UNFINISHED = f"{BEGINNING}{secrets.token_hex(4)}-"  # ours: others may write to the same folder
+LEFT_OVER = 24 * 3600.0  # seconds after which nobody is making a file any more
 
 
 def write_whole(file: Path, write: Callable[[Path], object]) -> None:
@@ -24,9 +28,29 @@ def write_whole(file: Path, write: Callable[[Path], object]) -> None:
 
 def remove_unfinished(files: list[Path]) -> None:
     """Remove what this process was writing for `files` when it was told to end."""
-    for file in files:
-        for folder in file.parent.glob(f"{UNFINISHED}*"):
-            shutil.rmtree(folder, ignore_errors=True)
+    for folder in {file.parent for file in files}:
+        _remove(folder.glob(f"{UNFINISHED}*"))
+
+
+def remove_left_over(folder: Path) -> None:
+    """Remove what processes that were killed had been writing into `folder`."""
+    _remove(part for part in folder.glob(f"{BEGINNING}*") if _age(part) > LEFT_OVER)
+
+
+def _age(part: Path) -> float:
+    """In seconds; none for what is gone again, as others may write to the same folder."""
+    with suppress(OSError):
+        return time.time() - part.lstat().st_mtime
+    return 0.0
+
+
+def _remove(parts: Iterable[Path]) -> None:
+    for part in parts:
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                part.unlink()
 
 
 @contextmanager

@@ -26,6 +26,10 @@ def add_generate_arguments(parser: argparse.ArgumentParser) -> None:
     length.add_argument(
         "--frames", type=int, help=f"length in frames at {FPS} fps, at most {MAX_FRAMES}"
     )
+    add_model_arguments(parser)
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="same seed, same motion (default 0)")
     parser.add_argument(
         "--weights", default="starter", metavar="NAME|DIR", help="model to use (default: starter)"

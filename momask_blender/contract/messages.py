@@ -1,9 +1,9 @@
 """What the add-on and the worker say to each other: one JSON object per line.
 
-The worker says `Hello` when it starts. The add-on sends `Load`, `Generate`, `Cancel`, `Unload` or
-`Quit`. A job (`Load`, `Generate`, `Unload`) is answered, under its own number, with `Progress` and
-`Notice` lines and then with one `Loaded`, `Finished`, `Unloaded` or `Failed`. Jobs run one after
-another; `Cancel` is heard at once. Arrays travel as `.npz` files that the request names.
+The worker says `Hello` when it starts. The add-on sends jobs (`Load`, `Generate`, `Inpaint`,
+`Unload`), `Cancel` or `Quit`. A job is answered, under its own number, with `Progress` and `Notice`
+lines and then with one `Loaded`, `Finished`, `Unloaded` or `Failed`. Jobs run one after another;
+`Cancel` is heard at once. Arrays travel as `.npz` files that the request names.
 
 `weights_fetcher`, a child of its own, says `Offer`, `Progress` and `Notice`, at last `Finished` or
 `Failed`.
@@ -15,9 +15,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .kept_ranges import Range, check_ranges
 from .skeleton import FPS, MAX_FRAMES, MAX_SECONDS
 
-PROTOCOL = 2
+PROTOCOL = 3
 MAX_SEED = 2**31 - 1  # Blender's integer properties are 32-bit
 MAX_VARIATIONS = 16
 DEVICES = ("auto", "cpu", "cuda")
@@ -55,17 +56,16 @@ class Load:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Generate:
-    """Motions to make. None leaves a choice to the model: its length estimator, its defaults.
+class Making:
+    """What every request for motions says. None leaves a choice to the model: its defaults.
 
     Variation i has seed `seed + i` and goes to `files()[i]`. Raises ValueError with a message for
     the user, which states the limit.
     """
 
-    prompt: str
     out: str  # .npz file to write
+    prompt: str = ""
     job: int = 0
-    num_frames: int | None = None  # at 20 fps
     seed: int = 0
     variations: int = 1
     weights: str = "starter"  # name of a known model, or a folder
@@ -76,15 +76,8 @@ class Generate:
     temperature: float | None = None
 
     def __post_init__(self) -> None:
-        if not self.prompt.strip():
-            raise ValueError("The prompt is empty. Describe a motion: 'a person walks forward'.")
         if any("\ud800" <= character <= "\udfff" for character in self.prompt):
             raise ValueError("The prompt is not valid text; it must be UTF-8.")
-        if self.num_frames is not None and not 1 <= self.num_frames <= MAX_FRAMES:
-            raise ValueError(
-                f"The length must be 1 to {MAX_FRAMES} frames at {FPS} fps "
-                f"({MAX_SECONDS:g} seconds), got {self.num_frames} frames."
-            )
         if not 0 <= self.seed <= MAX_SEED:
             raise ValueError(f"The seed must be 0 to {MAX_SEED}, got {self.seed}.")
         if not 1 <= self.variations <= MAX_VARIATIONS:
@@ -105,6 +98,43 @@ class Generate:
         first = Path(self.out)
         others = range(2, self.variations + 1)
         return [self.out, *(str(first.with_stem(f"{first.stem}-{n}")) for n in others)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generate(Making):
+    """Motions to make from a prompt; without `num_frames` the length estimator chooses."""
+
+    num_frames: int | None = None  # at 20 fps
+
+    def __post_init__(self) -> None:
+        if not self.prompt.strip():
+            raise ValueError("The prompt is empty. Describe a motion: 'a person walks forward'.")
+        if self.num_frames is not None and not 1 <= self.num_frames <= MAX_FRAMES:
+            raise ValueError(
+                f"The length must be 1 to {MAX_FRAMES} frames at {FPS} fps "
+                f"({MAX_SECONDS:g} seconds), got {self.num_frames} frames."
+            )
+        super().__post_init__()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inpaint(Making):
+    """Gaps of a motion to fill. The prompt may be empty: then the kept frames alone decide.
+
+    `source` is a `.npz` file at 20 fps with `root` (T, 3) and `rotations` (T, 22, 4) of a `Pose`,
+    or with `joints` (T, 22, 3); the results have as many frames, in the same place.
+    """
+
+    source: str
+    kept: tuple[Range, ...]  # first and last frame of each range that stays, counted from 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        ranges = tuple((first, last) for first, last in self.kept)  # JSON has lists only
+        object.__setattr__(self, "kept", check_ranges(ranges))
+        files = self.files() if self.out else []  # the session says later where to
+        if any(Path(file).absolute() == Path(self.source).absolute() for file in files):
+            raise ValueError(f"{self.source} would be overwritten. Name another file to write.")
 
 
 def _check_device(device: str) -> None:
@@ -216,13 +246,13 @@ class Failed:
     job: int = 0
 
 
-Job = Load | Generate | Unload
+Job = Load | Generate | Inpaint | Unload
 Answer = Loaded | Finished | Unloaded | Failed
 Message = Hello | Job | Cancel | Quit | Progress | Notice | Offer | Answer
 KINDS = {
     kind.__name__: kind
     for kind in (
-        *(Hello, Load, Generate, Unload, Cancel, Quit),
+        *(Hello, Load, Generate, Inpaint, Unload, Cancel, Quit),
         *(Progress, Notice, Offer, Loaded, Finished, Unloaded, Failed),
     )
 }

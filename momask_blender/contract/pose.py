@@ -49,6 +49,21 @@ def pose_to_joints(pose: Pose) -> Array:
     return joints
 
 
+def to_local(rotations: Array) -> Array:
+    """World rotations (T, 22, 4) of a pose -> each relative to its parent; the pelvis' stays."""
+    parents = rotations[:, PARENTS[1:]]
+    local = rotation.multiply(rotation.inverse(parents), rotations[:, 1:])
+    return np.concatenate([rotations[:, :1], local], axis=1)
+
+
+def to_world(local: Array) -> Array:
+    """Inverse of `to_local`."""
+    world = local.copy()
+    for joint, parent in enumerate(PARENTS[1:], start=1):
+        world[:, joint] = rotation.multiply(world[:, parent], local[:, joint])
+    return world
+
+
 def solve_pose(joints: Array) -> Pose:
     """joints (T, 22, 3), feet near y = 0 -> the pose that points every segment the same way.
 
@@ -172,7 +187,7 @@ def _frame(along: Array, hinge: Array) -> Array:
     return np.stack([along, square, np.cross(along, square)], axis=-1)
 
 
-def _leg_length(joints: Array) -> float:
+def leg_length(joints: Array) -> float:
     """Median over time of thigh and shin, mean of both sides."""
     bones = [INDEX[f"{side}_{part}"] for side in ("left", "right") for part in ("knee", "ankle")]
     parents = [PARENTS[bone] for bone in bones]
@@ -182,6 +197,6 @@ def _leg_length(joints: Array) -> float:
 
 def _root(joints: Array, pelvis: Array) -> Array:
     """Pelvis position (T, 3) that puts our hips' middle where theirs is, scaled by leg length."""
-    scale = _leg_length(REST_JOINTS[None]) / max(_leg_length(joints), 1e-6)
+    scale = leg_length(REST_JOINTS[None]) / max(leg_length(joints), 1e-6)
     offset = _middle(REST_JOINTS, HIPS) - REST_JOINTS[INDEX["pelvis"]]
     return _middle(joints, HIPS) * scale - rotation.rotate(pelvis, offset)

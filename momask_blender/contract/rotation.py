@@ -86,6 +86,22 @@ def slerp(a: Array, b: Array, share: ArrayLike) -> Array:
     return normalized(first * a + second * b)
 
 
+def to_vector(quats: Array) -> Array:
+    """Axis times angle of unit quaternions, (..., 4) -> (..., 3); the angle is 0 to 2 pi, and up to
+    pi where w >= 0."""
+    w, xyz = quats[..., :1], quats[..., 1:]
+    sine = np.linalg.norm(xyz, axis=-1, keepdims=True)
+    angle = 2.0 * np.arctan2(sine, w)
+    close = sine < 1e-9
+    return xyz * np.where(close, 2.0, angle / np.where(close, 1.0, sine))
+
+
+def from_vector(vectors: Array) -> Array:
+    """Inverse of `to_vector`: axis times angle (..., 3) -> unit quaternions (..., 4)."""
+    half = 0.5 * np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.concatenate([np.cos(half), 0.5 * vectors * np.sinc(half / np.pi)], axis=-1)
+
+
 def to_matrix(quats: Array) -> Array:
     """Unit quaternions (..., 4) -> matrices (..., 3, 3)."""
     w, x, y, z = np.moveaxis(np.asarray(quats), -1, 0)

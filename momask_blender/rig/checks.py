@@ -1,5 +1,7 @@
 """What must be so before anything is changed, in words that say what to do."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from bpy.types import Object
 from numpy.typing import NDArray
@@ -7,6 +9,7 @@ from numpy.typing import NDArray
 from ..errors import UserError
 from ..retarget.roles import spoken
 from ..retarget.target import Target
+from .wiring import Wiring
 
 Array = NDArray[np.floating]
 
@@ -83,3 +86,29 @@ def notes_on(armature: Object) -> list[str]:
             "armature's properties, to see the motion."
         ]
     return []
+
+
+def notes_on_held(armature: Object, keyed: Iterable[str]) -> list[str]:
+    """Bones that are keyed though constraints or drivers have the last word on them."""
+    wiring = Wiring(armature)
+    if wiring.is_bare:
+        return []
+    keyed = list(keyed)
+    constrained = [
+        f"'{bone}' ({', '.join(constraint.name for constraint in active)})"
+        for bone in keyed
+        if (active := wiring.active_constraints(bone))
+    ]
+    driven = [f"'{bone}'" for bone in keyed if bone in wiring.with_drivers]
+    notes = []
+    if constrained:
+        notes.append(
+            f"Keyed, but constraints may change what is seen: {', '.join(constrained)}. Mute them "
+            "or set their influence to 0 if the motion looks wrong."
+        )
+    if driven:
+        notes.append(
+            f"Keyed, but drivers win over the keys: {', '.join(driven)}. Remove or mute the "
+            "drivers to see the motion there."
+        )
+    return notes

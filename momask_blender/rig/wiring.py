@@ -97,14 +97,14 @@ class Wiring:
     def culprit(self, bone: str) -> str:
         """Why a bone does not do what its keys say, and what to press, in one line."""
         for holder in (bone, *self._ik_chains[bone]):
-            for constraint in self._active(holder):
+            for constraint in self.active_constraints(holder):
                 if holder == bone or constraint.type == "IK":
                     of = f" of '{holder}'" if holder != bone else ""
                     return (
                         f"'{bone}' follows the constraint '{constraint.name}'{of}: mute it or set "
                         "its influence to 0 to animate it."
                     )
-        if bone in self._driven_bones:
+        if bone in self.with_drivers:
             return f"'{bone}' is moved by a driver: remove or mute it to animate it."
         return f"'{bone}' follows other bones, and no control turns it: it is not animated."
 
@@ -119,7 +119,7 @@ class Wiring:
                     yield name
         yield from self._ik_chains[bone]
 
-    def _active(self, bone: str) -> list[Any]:
+    def active_constraints(self, bone: str) -> list[Any]:
         constraints = self._armature.pose.bones[bone].constraints
         return [c for c in constraints if not c.mute and c.influence > 0.0]
 
@@ -140,7 +140,8 @@ class Wiring:
         return [curve for curve in data.drivers if not curve.mute] if data else []
 
     @cached_property
-    def _driven_bones(self) -> set[str]:
+    def with_drivers(self) -> set[str]:
+        """Bones that drivers move, whatever their keys say."""
         matches = (_CHANNEL.match(curve.data_path) for curve in self._drivers)
         return {_unescaped(match[1]) for match in matches if match}
 

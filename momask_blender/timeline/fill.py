@@ -74,8 +74,8 @@ def read_filling(
 ) -> Generator[None, None, Filling]:
     """Look at the rig and at what it shows around the gaps, in short steps. Raises UserError."""
     held, fps, whole, gaps = Ref.of(armature), wish.fps, wish.whole, wish.gaps
-    on_root = replace(wish.fit, travel="ROOT_BONE", ik_feet=False, relaxed_hands=False)
-    rig = yield from read_rig(armature, joint_map, on_root)
+    fit = replace(wish.fit, travel="WORLD", ik_feet=False, relaxed_hands=False)
+    rig = yield from read_rig(armature, joint_map, fit, with_root=True)
     destination = destination_of(held.resolve(), rig, whole)
     beside = round(CONTEXT * fps)
     window = Frames(

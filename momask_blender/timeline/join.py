@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from ..contract import rotation
 from ..contract.pose import Pose
 from ..contract.resample import catmull_rom
+from ..contract.seams import FADE_SECONDS, join_positions, join_rotations
 from ..retarget.channels import basis_rotations, turns_from_basis
 from ..retarget.contacts import find_contacts, track_pose
 from ..retarget.feet import planting
-from ..retarget.residual import with_places, with_rotations
 from ..retarget.solve import solve_motion
 from ..retarget.target import BoneMotion, Target
 
@@ -26,6 +26,12 @@ class Stretch:
     times: Array  # (T,) of the rows, in frames of the pose (20 fps)
     gap: tuple[int, int]  # its first row and the one after its last
     fps: float  # of the rows
+
+    @property
+    def is_kept(self) -> NDArray[np.bool_]:
+        kept = np.ones(len(self.times), bool)
+        kept[slice(*self.gap)] = False
+        return kept
 
 
 def pose_at(pose: Pose, times: Array) -> Pose:
@@ -64,8 +70,9 @@ def _between_kept(
 ) -> BoneMotion:
     """`made` in the gap, `shown` around it, and between them what they differ by, bone by bone."""
     basis, kept = (basis_rotations(target, each.turns) for each in (made, shown))
-    basis = with_rotations(basis, kept, stretch.gap, stretch.fps)
-    location = with_places(made.location, shown.location, stretch.gap, stretch.fps)
+    is_kept, fade = stretch.is_kept, FADE_SECONDS * stretch.fps
+    basis = join_rotations(basis, kept, is_kept, fade, carry=True)
+    location = join_positions(made.location, shown.location, is_kept, fade, carry=True)
     return BoneMotion(turns_from_basis(target, basis), location, made.root)
 
 

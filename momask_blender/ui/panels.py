@@ -158,6 +158,7 @@ class MOMASK_PT_advanced(Sidebar, Panel):
 class MOMASK_PT_takes(Sidebar, Panel):
     bl_label = "Takes"
     bl_idname = "MOMASK_PT_takes"
+    bl_order = 2
 
     def draw(self, context: Context) -> None:
         settings, layout = settings_of(context.scene), self.layout
@@ -181,6 +182,7 @@ class MOMASK_PT_takes(Sidebar, Panel):
 class MOMASK_PT_export(Sidebar, Panel):
     bl_label = "Export"
     bl_idname = "MOMASK_PT_export"
+    bl_order = 3
 
     def draw(self, context: Context) -> None:
         layout = self.layout

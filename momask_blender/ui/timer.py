@@ -67,7 +67,8 @@ def _tick_weights() -> float | None:
 
 def look_for_weights_soon() -> None:
     """Have the published models listed, for the preferences: drawing must not start a process."""
-    if not weights.is_busy and not bpy.app.timers.is_registered(_look_for_weights):
+    is_due = not weights.is_busy and not bpy.app.background
+    if is_due and not bpy.app.timers.is_registered(_look_for_weights):
         bpy.app.timers.register(_look_for_weights, first_interval=0.0)
 
 

@@ -5,6 +5,9 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from rigify_animals import animals_file  # noqa: F401 - made once for all tests
+from rigify_human import add_rigify, rigify_file  # noqa: F401
+from starter_motions import starter_pose  # noqa: F401
 
 from momask_blender.contract import rotation
 from momask_blender.contract.pose import Pose, solve_pose

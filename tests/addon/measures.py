@@ -286,6 +286,7 @@ class Measures:
     joints_back: float  # mm, motion -> rig -> motion
     bones_back: float  # degrees, rig -> motion -> rig, without hands, feet and head
     hips_back: float  # mm, the same
+    contact: float  # share of the time that a foot stands, as the motion has it
     skate: float  # cm/s
     lowest: float  # mm over the floor
     median: float  # mm over the floor, in contact
@@ -306,22 +307,27 @@ def limits(is_whole: bool) -> dict[str, tuple[float, float]]:
         "joints_back": (0.0, 0.1 if is_whole else 5.0),
         "bones_back": (0.0, 0.1),
         "hips_back": (0.0, 0.1),
+        "contact": (0.2, 1.0),  # with less the next three would say little
         "skate": (0.0, 1.5),  # resampled; 0.5 at 20 fps
         "lowest": (-3.0, 1000.0),
         "median": (-3.0, 5.0),
         "twist": (-360.0, 25.0),
         "jerk": (0.0, 1.25),
-        "jerk_planted": (0.0, 1.45),  # a foot that stops dead is felt in the knee
+        "jerk_planted": (0.0, 1.6),  # a foot that stops dead is felt in the knee
         "stretch": (0.0, 1e-4),
         "detour": (-1.0, 1.0),
     }
 
 
 WIDER: dict[str, dict[str, float]] = {
-    "short legs, large feet": {"jerk_planted": 1.75},
-    "kaykit_knight.glb": {"legs_mean": 10.0, "legs_most": 32.0, "jerk": 1.3, "jerk_planted": 2.4},
+    "long legs, small feet": {"legs_mean": 5.5},
+    "short legs, large feet": {"jerk_planted": 1.9},
+    "Rigify human": {"joints_back": 10.0, "bones_back": 3.0},
+    "kaykit_knight.glb": {"legs_mean": 10.0, "legs_most": 32.0, "jerk": 1.35, "jerk_planted": 2.4},
 }
-"""Rigs with feet nearly as long as their shins: a heel that rises bends the knee much more."""
+"""Legs and feet of other proportions bend other knees when a heel rises or the hips give; a foot
+nearly as long as the shin (KayKit) much more so. Rigify's lower trunk
+turns about other places than its bones do."""
 
 
 def shortfalls(

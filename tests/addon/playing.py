@@ -76,6 +76,7 @@ def measure(
         joints_back=joints_back,
         bones_back=bones_back,
         hips_back=hips_back,
+        contact=float(measures.standing_toes(planted, joints)[1].mean()),
         skate=measures.skate(planted, joints),
         lowest=lowest,
         median=median,

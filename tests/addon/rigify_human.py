@@ -16,29 +16,34 @@ import pytest
 RIG, SKIN = "rig", "Rigify skin"
 
 
-@pytest.fixture(scope="session")
-def rigify_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A .blend that holds nothing but the rig, its skin and its controls' shapes."""
-    file = tmp_path_factory.mktemp("rigify") / "human.blend"
+def make_human(file: Path) -> None:
+    """Write a .blend that holds nothing but the rig, its skin and its controls' shapes."""
     command = [sys.executable, __file__, str(file)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
     assert file.exists(), done.stdout[-2000:] + done.stderr[-2000:]
+
+
+def append_human(bpy: Any, file: Path, scene: Any) -> Any:
+    """The rig, in the scene with its skin."""
+    with bpy.data.libraries.load(str(file)) as (_, wanted):
+        wanted.objects = [RIG, SKIN]
+    for ob in wanted.objects:
+        scene.collection.objects.link(ob)
+    scene.view_layers[0].update()
+    return wanted.objects[0]
+
+
+@pytest.fixture(scope="session")
+def rigify_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("rigify") / "human.blend"
+    make_human(file)
     return file
 
 
 @pytest.fixture
 def add_rigify(bpy: Any, rigify_file: Path) -> Callable[[Any], Any]:
     """Appends the human to a scene and returns its rig."""
-
-    def add(scene: Any) -> Any:
-        with bpy.data.libraries.load(str(rigify_file)) as (_, wanted):
-            wanted.objects = [RIG, SKIN]
-        for ob in wanted.objects:
-            scene.collection.objects.link(ob)
-        scene.view_layers[0].update()
-        return wanted.objects[0]
-
-    return add
+    return lambda scene: append_human(bpy, rigify_file, scene)
 
 
 def _generate(file: str) -> None:
@@ -71,10 +76,12 @@ def skin(rig: Any, name: str) -> Any:
     points: list[Any] = []
     faces: list[tuple[int, ...]] = []
     bones = [bone for bone in rig.data.bones if bone.use_deform]
+    heights = [bone.head_local.z for bone in bones]
+    thickest = 0.03 * (max(heights) - min(heights))
     corners = [Vector((x, y, z)) for x in (-1, 1) for y in (0, 1) for z in (-1, 1)]
     sides = ((0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3))
     for bone in bones:
-        width = min(0.2 * bone.length, 0.05)
+        width = min(0.2 * bone.length, thickest)
         size = Vector((width, bone.length, width))
         faces += [tuple(len(points) + corner for corner in side) for side in sides]
         points += [bone.matrix_local @ (size * corner) for corner in corners]

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from control_rigs import OWN_MAP, rigify_map, run_to_end
-from rigify_human import add_rigify, rigify_file  # noqa: F401
 
 from momask_blender.contract import rotation
 from momask_blender.contract.pose import Pose
@@ -221,7 +220,7 @@ def target_of(bpy):
     return empty
 
 
-def test_a_control_rig_is_cleaned_in_fk_and_refused_in_ik(bpy, session, add_rigify):  # noqa: F811
+def test_a_control_rig_is_cleaned_in_fk_and_refused_in_ik(bpy, session, add_rigify):
     from momask_blender.animation.actions import bind_action, bound_channels
     from momask_blender.animation.takes import Take, make_take
     from momask_blender.clean_feet import Cleaned, Cleaning, clean_feet

@@ -14,7 +14,6 @@ from control_rigs import (
     rigify_map,
     run_to_end,
 )
-from rigify_human import add_rigify, rigify_file  # noqa: F401
 
 from momask_blender.contract import rotation
 from momask_blender.contract.skeleton import JOINTS
@@ -24,7 +23,7 @@ pytestmark = pytest.mark.blender
 
 
 @pytest.fixture
-def rigify(scene, add_rigify):  # noqa: F811
+def rigify(scene, add_rigify):
     return add_rigify(scene)
 
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from rigify_human import add_rigify, rigify_file  # noqa: F401
 
 from momask_blender.contract import rotation
 
@@ -13,7 +12,7 @@ FORMATS = [("fbx", "GENERIC"), ("fbx", "UNITY"), ("fbx", "UNREAL"), ("glb", "GEN
 
 
 @pytest.fixture
-def rigify(bpy, scene, add_rigify):  # noqa: F811
+def rigify(bpy, scene, add_rigify):
     """The Rigify human, moved by its controls in FK and in IK, away from the origin."""
     from momask_blender.animation.actions import bind_action
     from momask_blender.animation.fcurves import write_channels

@@ -122,6 +122,22 @@ def test_blend_opens_with_the_motion(bpy, character, tmp_path):
     assert bpy.context.scene.frame_end == NUM_KEYS
 
 
+def test_a_blend_saved_elsewhere_finds_its_textures(bpy, scene, tmp_path):
+    from momask_blender.animation.export import save_blend
+
+    picture = bpy.data.images.new("skin", 2, 2)
+    picture.filepath_raw, picture.file_format = str(tmp_path / "skin.png"), "PNG"
+    picture.save()
+    picture.use_fake_user = True
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "own.blend"))
+    picture = bpy.data.images["skin"]
+    picture.source, picture.filepath = "FILE", "//skin.png"
+    (tmp_path / "out").mkdir()
+    save_blend(tmp_path / "out" / "walk.blend")
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "out" / "walk.blend"))
+    assert bpy.data.images["skin"].filepath.replace("\\", "/") == "//../skin.png"
+
+
 @contextmanager
 def full_disk() -> Iterator[None]:
     """Writing more than 16 kB to any file fails, as on a full disk."""

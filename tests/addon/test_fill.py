@@ -6,7 +6,6 @@ What comes between is the motion that was read, bent a little: how it is made is
 import numpy as np
 import pytest
 from control_rigs import run_to_end
-from rigify_human import add_rigify, rigify_file  # noqa: F401
 
 from momask_blender.contract import rotation
 from momask_blender.contract.pose import Pose
@@ -252,7 +251,7 @@ def animated_in_ik(armature) -> None:
         bones["chest"].keyframe_insert("rotation_quaternion", frame=frame)
 
 
-def test_a_rigify_rig_in_ik_stays_in_ik_outside_the_gap(bpy, scene, add_rigify):  # noqa: F811
+def test_a_rigify_rig_in_ik_stays_in_ik_outside_the_gap(bpy, scene, add_rigify):
     armature = add_rigify(scene)
     animated_in_ik(armature)
     switch = armature.pose.bones["thigh_parent.L"]

@@ -11,7 +11,6 @@ from control_rigs import (
     rigify_map,
     run_to_end,
 )
-from rigify_human import add_rigify, rigify_file  # noqa: F401
 
 from momask_blender.contract import rotation
 from momask_blender.retarget.target import BoneMotion
@@ -20,7 +19,7 @@ pytestmark = pytest.mark.blender
 
 
 @pytest.fixture(params=["Rigify", "by hand"])
-def rig(request, bpy, scene, add_rigify):  # noqa: F811
+def rig(request, bpy, scene, add_rigify):
     """-> armature, role -> bone."""
     if request.param == "Rigify":
         return add_rigify(scene), rigify_map()
@@ -98,7 +97,7 @@ def test_ik_puts_the_legs_where_fk_has_them(scene, rig):
         assert np.degrees(np.arccos(cosines)).max() < 1.0
 
 
-def test_rigifys_own_ik_controls_are_keyed(scene, add_rigify):  # noqa: F811
+def test_rigifys_own_ik_controls_are_keyed(scene, add_rigify):
     _, ik = found(add_rigify(scene), rigify_map())
     assert [foot.foot.bone for foot in ik.feet] == ["foot_ik.L", "foot_ik.R"]
     assert [foot.knee.bone for foot in ik.feet] == ["thigh_ik_target.L", "thigh_ik_target.R"]

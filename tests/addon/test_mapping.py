@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 from control_rigs import OWN_MAP, rigify_map
-from rigify_animals import KINDS, animals_file  # noqa: F401
-from rigify_human import add_rigify, rigify_file  # noqa: F401
+from rigify_animals import KINDS
 
 from momask_blender.errors import UserError
 
@@ -91,7 +90,7 @@ def test_the_bones_of_a_third_partys_character_are_found(bpy, empty, shared, tmp
     assert not wrong_bones(rig, {role: called[bone] for role, bone in found.bones.items()})
 
 
-def test_a_generated_rigify_human_is_read_from_the_bones_that_its_mesh_follows(empty, add_rigify):  # noqa: F811
+def test_a_generated_rigify_human_is_read_from_the_bones_that_its_mesh_follows(empty, add_rigify):
     found = find(add_rigify(empty))
     assert found.bones == rigify_map()
     assert found.source == "Rigify names"
@@ -106,7 +105,7 @@ def test_our_own_character_is_mapped_exactly(bpy, empty):
     assert set(found.confidence.values()) == {1.0}
 
 
-def test_seven_hundred_bones_do_not_hold_the_window(empty, add_rigify):  # noqa: F811
+def test_seven_hundred_bones_do_not_hold_the_window(empty, add_rigify):
     from momask_blender.rig.joint_map import find_joint_map
     from momask_blender.rig.rest import read_rest
     from momask_blender.rig.words import namings, split
@@ -124,7 +123,7 @@ def test_seven_hundred_bones_do_not_hold_the_window(empty, add_rigify):  # noqa:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_rigifys_animals_are_refused(bpy, empty, animals_file, kind):  # noqa: F811
+def test_rigifys_animals_are_refused(bpy, empty, animals_file, kind):
     with bpy.data.libraries.load(str(animals_file)) as (_, wanted):
         wanted.objects = [kind]
     with pytest.raises(UserError, match="no humanoid") as refused:

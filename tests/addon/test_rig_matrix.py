@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from known_rigs import known_rigs, open_known
 from measures import WIDER, shortfalls
 from playing import measure
-from rigify_human import add_rigify, rigify_file  # noqa: F401
 from rigs import build
-from starter_motions import starter_pose  # noqa: F401
 from tortures import TORTURES
 
 from momask_blender.retarget.roles import ROLES
@@ -32,8 +31,8 @@ def find(armature):
 
 
 @pytest.fixture
-def walk(starter_pose):  # noqa: F811
-    return starter_pose("a person walks forward", 3.0)
+def walk(starter_pose):
+    return starter_pose("a person walks forward", 4.0)
 
 
 @pytest.mark.parametrize("name", TORTURES)
@@ -53,3 +52,26 @@ def test_a_walk_lands_right_on_a_third_partys_rig(bpy, walk, file):
     assert right.accepts(joint_map.bones) == []
     found = measure(bpy, armature, joint_map, walk, FPS, right.facing)
     assert shortfalls(found, is_whole(joint_map), WIDER.get(file)) == []
+
+
+def test_a_walk_lands_right_on_a_generated_rigify_human(bpy, scene, walk, add_rigify):
+    armature = add_rigify(scene)
+    joint_map = find(armature)
+    assert set(joint_map.bones) == set(ROLES)
+    found = measure(bpy, armature, joint_map, walk, FPS, np.array([0.0, -1.0, 0.0]))
+    assert shortfalls(found, wider=WIDER["Rigify human"]) == []
+
+
+def test_a_walk_lands_right_on_a_library_override(bpy, scene, walk, tmp_path):
+    how = TORTURES["turned, scale 0.01, A-pose"]
+    _, right = build(bpy, scene, "Hero", how)
+    file = str(tmp_path / "library.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=file, copy=True)
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    with bpy.data.libraries.load(file, link=True) as (_, wanted):
+        wanted.objects = ["Hero"]
+    bpy.context.scene.collection.objects.link(bpy.data.objects["Hero"])
+    armature = bpy.data.objects["Hero"].override_create(remap_local_usages=True)
+    joint_map = find(armature)
+    found = measure(bpy, armature, joint_map, walk, FPS, right.facing)
+    assert shortfalls(found) == []

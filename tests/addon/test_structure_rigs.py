@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from control_rigs import OWN_MAP
-from rigify_animals import HUMANS, KINDS, animals_file  # noqa: F401
+from rigify_animals import HUMANS, KINDS
 from test_mapping import FILES, answers, empty, load, wrong_bones  # noqa: F401
 
 pytestmark = pytest.mark.blender

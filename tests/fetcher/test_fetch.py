@@ -92,6 +92,7 @@ def test_a_file_that_changed_meanwhile_is_not_patched_together(
         else send(handler, content)
     )
     fetched(fetcher(plain("/net")), content)
+    assert len(server.asked) == 2, "the host was told which version it should go on with"
 
 
 def test_pieces_that_do_not_fit_are_fetched_anew(server: Server, plain, fetcher, content):

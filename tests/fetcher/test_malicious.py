@@ -1,5 +1,6 @@
 """Archives from strangers: refused in a line, nothing run, nothing written outside the target."""
 
+import io
 import random
 import stat
 import struct
@@ -11,7 +12,8 @@ import pytest
 
 from tests.fetcher.faulty_server import Server, whole
 from tests.fetcher.small_catalogue import entry, write_catalogue
-from weights_fetcher.errors import FetchError
+from weights_fetcher.errors import FetchError, UnfitError
+from weights_fetcher.store import copy_hashed
 
 NET = random.Random(1).randbytes(50_000)
 OPTIONS = b"a: 1\n"
@@ -139,6 +141,13 @@ def test_bombs_that_lie_are_refused_while_they_unpack(inert, tmp_path: Path):
     lying = content.replace(struct.pack("<I", len(huge)), struct.pack("<I", len(NET)))
     assert lying != content
     inert(lying, "not a whole zip|larger than|not the published")
+
+
+def test_nothing_is_copied_beyond_what_was_published(tmp_path: Path):
+    """A file on a share that grows while it is read."""
+    with pytest.raises(UnfitError, match="larger than"):
+        copy_hashed(io.BytesIO(NET), tmp_path / "copy", len(NET) - 1)
+    assert (tmp_path / "copy").stat().st_size < len(NET)
 
 
 def test_another_file_under_a_wanted_name_is_refused(inert, tmp_path: Path):

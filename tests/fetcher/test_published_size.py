@@ -1,4 +1,5 @@
-"""Trees of the published size with random numbers: every key arrives, without PyTorch."""
+"""Trees with random numbers: of the published size, every key arrives without PyTorch; of others,
+both backends agree."""
 
 import json
 import os
@@ -17,6 +18,8 @@ from model_runtime.pipeline import generate
 from model_runtime.torch_backend import TorchNetworks
 from model_runtime.weights_folder import read_card, read_tensors
 from tests.fetcher.original_clip import Clip, in_half_precision, write_originals
+from weights_fetcher import published_layout as layout
+from weights_fetcher.convert import convert
 from weights_fetcher.published_layout import POSITIONS
 
 pytestmark = pytest.mark.slow
@@ -34,35 +37,72 @@ CHECKPOINTS = {
 }
 
 
-def write_tree(tree: Path, manifest: dict[str, Any], dataset: str) -> int:
-    """As published, from the manifest's keys and shapes. -> how many numbers it holds."""
-    generator, num_numbers = torch.Generator().manual_seed(3), 0
-    suffix = "_k" if dataset == "kit" else ""
-    for name, (file, key) in CHECKPOINTS.items():
-        folder = name if name == "length_estimator" else name + suffix
-        entry = manifest["models"].get(f"{dataset}/{folder}")
-        if entry is None:
-            continue
-        tensors = {}
-        for tensor, (shape, _dtype) in entry["state_dict"].items():
+Shapes = dict[str, tuple[int, ...]]
+
+
+def write_network(folder: Path, name: str, shapes: Shapes, options: dict[str, Any]) -> int:
+    """One network's folder as published; `name` is its key in CHECKPOINTS. -> how many numbers."""
+    file, key = CHECKPOINTS[name]
+    generator, num_numbers, tensors = torch.Generator().manual_seed(3), 0, {}
+    for tensor, shape in shapes.items():
+        if tensor == POSITIONS:
+            length, _, width = shape
+            tensors[tensor] = sinusoids(length, width, torch.device("cpu")).unsqueeze(1)
+        else:
             spread = 1.0 if "codebook" in tensor else 0.05
             tensors[tensor] = spread * torch.randn(shape, generator=generator)
             num_numbers += tensors[tensor].numel()
-            if tensor == POSITIONS:
-                length, _, width = shape
-                tensors[tensor] = sinusoids(length, width, torch.device("cpu")).unsqueeze(1)
-                num_numbers -= tensors[tensor].numel()
-        (tree / dataset / folder / "model").mkdir(parents=True)
-        torch.save({key: tensors, "ep": 1}, tree / dataset / folder / "model" / file)
-        share = "share_weight: True\n" if name == RESIDUAL else ""
-        options = f"dataset_name: {dataset}\nvq_name: {RVQ}{suffix}\n{share}"
-        (tree / dataset / folder / "opt.txt").write_text(options)
-    meta = tree / dataset / (RVQ + suffix) / "meta"
-    meta.mkdir()
-    num_features = 251 if suffix else 263
-    np.save(meta / "mean.npy", np.linspace(-1.0, 1.0, num_features))
-    np.save(meta / "std.npy", np.ones(num_features))
+    (folder / "model").mkdir(parents=True)
+    torch.save({key: tensors, "ep": 1}, folder / "model" / file)
+    (folder / "opt.txt").write_text("".join(f"{k}: {v}\n" for k, v in options.items()))
     return num_numbers
+
+
+def write_statistics(folder: Path, num_features: int) -> None:
+    folder.mkdir()
+    np.save(folder / "mean.npy", np.linspace(-1.0, 1.0, num_features))
+    np.save(folder / "std.npy", np.ones(num_features))
+
+
+def write_tree(tree: Path, manifest: dict[str, Any], dataset: str) -> int:
+    """As published, from the manifest's keys and shapes. -> how many numbers it holds."""
+    suffix, num_numbers = "_k" if dataset == "kit" else "", 0
+    for name in CHECKPOINTS:
+        folder = name if name == "length_estimator" else name + suffix
+        if entry := manifest["models"].get(f"{dataset}/{folder}"):
+            shapes = {key: tuple(shape) for key, (shape, _dtype) in entry["state_dict"].items()}
+            options = {"dataset_name": dataset, "vq_name": RVQ + suffix}
+            options |= {"share_weight": True} if name == RESIDUAL else {}
+            num_numbers += write_network(tree / dataset / folder, name, shapes, options)
+    write_statistics(tree / dataset / (RVQ + suffix) / "meta", layout.NUM_FEATURES[dataset])
+    return num_numbers
+
+
+def write_odd_tree(tree: Path, dataset: str, **changed: Any) -> None:
+    """Of sizes that nobody published."""
+    codes = {"width": 20, "code_dim": 28, "output_emb_width": 28, "nb_code": 40} | changed
+    transformer = {"latent_dim": 24, "n_heads": 4, "n_layers": 1, "ff_size": 20} | changed
+    rvq = layout.rvq_config(codes, dataset)
+    config = layout.transformer_config(transformer, rvq)
+    tables = {
+        RVQ: (layout.rvq_tensors(rvq), codes),
+        BASE: (layout.base_tensors(config), transformer),
+        RESIDUAL: (layout.residual_tensors(config), transformer),
+    }
+    for name, (rows, options) in tables.items():
+        shapes = {row.theirs: row.shape for row in rows}
+        more = {"vq_name": RVQ, "gpu_id": 0, "milestones": "[50000]"}
+        write_network(tree / dataset / name, name, shapes, options | more)
+    write_statistics(tree / dataset / RVQ / "meta", layout.NUM_FEATURES[dataset])
+
+
+def test_a_tree_of_other_sizes_runs_alike_on_both_backends(tmp_path: Path):
+    sizes = {"num_quantizers": 2, "depth": 2, "dilation_growth_rate": 2, "n_heads": 3}
+    write_odd_tree(tmp_path / "tree", "kit", **sizes, share_weight=True)
+    assert convert(tmp_path / "tree", tmp_path / "model")
+    networks = OnnxNetworks.open(tmp_path / "model")
+    assert networks.is_kit
+    compare(networks, TorchNetworks.open(tmp_path / "model", "cpu"))
 
 
 @pytest.mark.parametrize("dataset", ["t2m", "kit"])

@@ -1,7 +1,8 @@
 """`python -m tests.goldens.make_clip_merges bpe_simple_vocab_16e6.txt.gz`: the merges that matter.
 
 The golden strings need few of CLIP's merges. Those that they meet stay, at their own ranks; the
-other lines are blank, so that the list is small and the tokens are the same.
+other lines are blank, so that the list is small and the tokens are the same. The list is OpenAI's
+(MIT licence).
 """
 
 import gzip

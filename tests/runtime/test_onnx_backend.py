@@ -20,6 +20,7 @@ from model_runtime.sampling import (
     SeededNoise,
     add_residual_layers,
     fill_masked,
+    with_unknown_layers,
 )
 from model_runtime.torch_backend import TorchNetworks
 from model_runtime.training import graphs
@@ -120,9 +121,8 @@ def tokens_of(networks: Networks, text: np.ndarray, lengths: list[int]) -> np.nd
     )
     return add_residual_layers(
         lambda now, layer: networks.predict_residual(now, layer, text, valid, 5.0),
-        base,
+        with_unknown_layers(base, networks.card.num_quantizers),
         valid,
-        networks.card.num_quantizers,
         Sampling(),
         noises,
     )

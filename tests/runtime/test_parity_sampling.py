@@ -18,6 +18,7 @@ from model_runtime.sampling import (
     cosine_mask_ratios,
     fill_masked,
     sample_length,
+    with_unknown_layers,
 )
 
 Golden = dict[str, np.ndarray]
@@ -108,7 +109,7 @@ def residual_layers(
     def predict(tokens: np.ndarray, layer: int) -> np.ndarray:
         return networks.predict_residual(tokens, layer, text, valid, scale)
 
-    return add_residual_layers(predict, base, valid, 6, sampling, noises)
+    return add_residual_layers(predict, with_unknown_layers(base, 6), valid, sampling, noises)
 
 
 def argmax(steps: int, guidance: float, residual: float = 5.0) -> Sampling:

@@ -16,6 +16,7 @@ from model_runtime.sampling import (
     fill_masked,
     guide,
     sample_length,
+    with_unknown_layers,
 )
 
 PROMPTS = ["a person walks", "a person runs left .", "jumps", "a person sits right"]
@@ -44,9 +45,8 @@ def sample(
     )
     every = add_residual_layers(
         lambda now, layer: networks.predict_residual(now, layer, text, valid, 5.0),
-        base,
+        with_unknown_layers(base, networks.card.num_quantizers),
         valid,
-        networks.card.num_quantizers,
         sampling,
         noises,
     )
@@ -180,9 +180,8 @@ def test_an_extra_class_leaves_the_layer_out():
     logits[0, [0, 2, 3], 5] = 50.0
     tokens = add_residual_layers(
         lambda _tokens, _layer: logits,
-        np.array([[1, 2, 3, 0]]),
+        with_unknown_layers(np.array([[1, 2, 3, 0]]), 3),
         np.array([[True, True, True, False]]),
-        3,
         Sampling(),
         [SeededNoise(0)],
     )

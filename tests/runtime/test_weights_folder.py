@@ -93,9 +93,30 @@ def test_a_file_cut_short_or_missing_is_named(folder: Path):
     assert file.name in message and "again" in message
 
 
-def test_a_file_that_is_no_safetensors_is_named(folder: Path):
+def safetensors_of(header: dict[str, Any], data: bytes = bytes(8)) -> bytes:
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + data
+
+
+def one(shape: list[int], *offsets: int) -> dict[str, Any]:
+    return {"dtype": "F32", "shape": shape, "data_offsets": list(offsets)}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"PK not tensors",
+        (2**62).to_bytes(8, "little") + b"{}",
+        safetensors_of({"a": one([2**38], 0, 2**40)}),
+        safetensors_of({"a": one([3], 0, 8)}),
+        safetensors_of({"a": one([2], 0, 8), "b": one([1], 4, 8)}),
+        safetensors_of({"a": one([2], -8, 0)}),
+    ],
+    ids=["other", "endless header", "beyond the file", "too many", "overlapping", "before it"],
+)
+def test_a_file_that_is_no_safetensors_is_named(folder: Path, content: bytes):
     file = folder / "base.safetensors"
-    file.write_bytes(b"PK not tensors")
+    file.write_bytes(content)
     edit_card(folder, lambda card: card["base"].update(file_part(file)))
     assert file.name in refusal(folder)
 
@@ -151,7 +172,7 @@ def test_a_card_that_is_none_is_refused(folder: Path, card: str, words: str):
         (lambda card: card.update(rvq=[]), "damaged"),
         (lambda card: card.update(rvq="rvq.safetensors"), "damaged"),
         (lambda card: card["base"].pop("sha256"), "no entry 'sha256'"),
-        (lambda card: card["text"].update(kind="clip"), "newer version"),
+        (lambda card: card["text"].update(kind="t5"), "newer version"),
         (lambda card: card["text"].pop("vocabulary"), "vocabulary"),
         (lambda card: card.update(sampling={"steps": 0}), "steps must be 1 to 100"),
         (lambda card: card.update(sampling={"speed": 1}), "speed"),
