@@ -3,6 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,8 @@ Array = NDArray[np.floating]
 Tokens = NDArray[np.int64]
 TowerConfig = SentenceTowerConfig | ClipTowerConfig
 Tokenizer = WordPiece | BytePairs
+
+RECENT_PROMPTS = 64  # whose vectors are kept: the next seed or edit does not read them again
 
 
 @dataclass(frozen=True)
@@ -167,6 +170,7 @@ class Networks(ABC):
         self.mean, self.std = read_statistics(card)
         tower = card.parts.get("text")
         self.tokenizer = read_tokenizer(card.folder, tower) if tower else None
+        self._embed = lru_cache(maxsize=RECENT_PROMPTS)(self._embed_one)
 
     @property
     def is_kit(self) -> bool:
@@ -210,21 +214,29 @@ class Networks(ABC):
         WeightsError."""
         if self.tokenizer is None:
             raise WeightsError(f"The model '{self.card.name}' has no text tower.")
-        rows, truncated = [], []
-        for prompt in prompts:
-            pieces = self.tokenizer.encode(prompt)
-            sentence = self.run_tower(np.array([pieces.ids], dtype=np.int64))[0]
-            sides = side_words(prompt) if isinstance(self.tokenizer, WordPiece) else ()
-            rows.append(np.concatenate([sentence, sides]))
-            truncated.append(pieces.truncated)
-        return Text(np.stack(rows).astype(np.float32), truncated)
+        rows, truncated = zip(*(self._embed(prompt) for prompt in prompts), strict=True)
+        return Text(np.stack(rows), list(truncated))
+
+    def _embed_one(self, prompt: str) -> tuple[Array, bool]:
+        """A prompt's vector (E,), and whether it was too long to be read whole."""
+        assert self.tokenizer
+        pieces = self.tokenizer.encode(prompt)
+        sentence = self.run_tower(np.array([pieces.ids], dtype=np.int64))[0]
+        sides = side_words(prompt) if isinstance(self.tokenizer, WordPiece) else ()
+        return np.concatenate([sentence, sides]).astype(np.float32), pieces.truncated
 
     def predict_base(self, tokens: Tokens, text: Array, valid: NDArray, scale: float) -> Array:
         """tokens (B, N) with MASK, text (B, E), valid (B, N) -> guided logits (B, N, K)."""
         num_codes = self.configs.base.num_codes
         logits = np.zeros((*valid.shape, num_codes), dtype=np.float32)
+        first_of_kind: dict[tuple[bytes, bytes], int] = {}
         for clip, length in enumerate(valid.sum(axis=1)):
-            own, texts = tokens[clip, :length], _text_rows(text[clip], scale)
+            own = tokens[clip, :length]
+            twin = first_of_kind.setdefault((own.tobytes(), text[clip].tobytes()), clip)
+            if twin != clip:  # variations of one prompt, before their first token is drawn
+                logits[clip] = logits[twin]
+                continue
+            texts = _text_rows(text[clip], scale)
             ids = np.where(own == MASK, num_codes, own)  # MASK comes after the codes
             logits[clip, :length] = _guided(self.run_base(_repeat(ids, texts), texts), scale)
         return logits

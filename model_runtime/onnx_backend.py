@@ -6,6 +6,7 @@ any other file is refused.
 
 import ctypes
 import gc
+import os
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,7 @@ def _session(graph: bytes, tensors: Tensors, file: Path) -> onnxruntime.Inferenc
     options = onnxruntime.SessionOptions()
     options.log_severity_level = ERRORS_ONLY
     options.enable_cpu_mem_arena = False  # as fast, and memory goes back when it is not needed
+    options.intra_op_num_threads = _num_threads()
     # Threads that wait must not burn the cores that Blender draws with.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # Weights that we do not feed would be looked for inside of the graph file: nothing is there.
@@ -131,6 +133,15 @@ def _session(graph: bytes, tensors: Tensors, file: Path) -> onnxruntime.Inferenc
     values = [onnxruntime.OrtValue.ortvalue_from_numpy(tensor) for tensor in tensors.values()]
     options.add_external_initializers(list(tensors), values)
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def _num_threads() -> int:
+    """0, ONNX Runtime's own choice, unless this process is kept from some of the processors: it
+    would bind its threads to them all the same."""
+    if not hasattr(os, "sched_getaffinity"):  # not on Windows and macOS
+        return 0
+    allowed = len(os.sched_getaffinity(0))
+    return allowed if allowed < (os.cpu_count() or 1) else 0
 
 
 def _reason(error: Exception) -> str:

@@ -158,12 +158,19 @@ def _filled(angle: Array, weight: Array) -> Array:
     observed = weight > 0.0
     unwrapped = np.zeros_like(angle)
     unwrapped[observed] = np.unwrap(angle[observed])
-    num_frames = len(angle)
-    system = np.diag(weight + HINGE_PRIOR)
-    if num_frames > 2:
-        change = np.diff(np.eye(num_frames), n=2, axis=0)
-        system += HINGE_SMOOTHNESS * change.T @ change
+    system = np.diag(weight + HINGE_PRIOR) + HINGE_SMOOTHNESS * _second_differences(len(angle))
     return np.linalg.solve(system, weight * unwrapped)
+
+
+def _second_differences(num_frames: int) -> Array:
+    """D^T D (T, T) of the second difference D, summed along its diagonals: as a product it would
+    take longer than the solution."""
+    squares = np.zeros((num_frames, num_frames))
+    rows = np.arange(num_frames - 2)  # empty for a clip too short to bend
+    for i, a in enumerate((1.0, -2.0, 1.0)):
+        for j, b in enumerate((1.0, -2.0, 1.0)):
+            squares[rows + i, rows + j] += a * b
+    return squares
 
 
 def _hinged(joints: Array, start: str, end: str, hinge: Array, rest_hinge: Array) -> Array:

@@ -144,6 +144,35 @@ def test_logits_are_bit_identical_alone_in_company_and_again(starter: Pair):
         assert np.array_equal(own[0], residual[clip, cut])
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux alone binds processes")
+def test_no_more_threads_than_the_process_may_use():
+    allowed = os.sched_getaffinity(0)
+    if len(allowed) < 2:
+        pytest.skip("there is only one processor")
+    everywhere, on_one = count_threads(allowed), count_threads({min(allowed)})
+    assert on_one < everywhere
+
+
+def count_threads(processors: set[int]) -> int:
+    """Of a process that has the starter open and may use these processors."""
+    program = (
+        "import os; from pathlib import Path\n"
+        "from model_runtime.onnx_backend import OnnxNetworks\n"
+        f"os.sched_setaffinity(0, {processors})\n"
+        f"networks = OnnxNetworks.open(Path({str(STARTER)!r}))\n"
+        "print(len(os.listdir('/proc/self/task')))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return int(ended.stdout)
+
+
 WITHOUT_TORCH = """
 import sys
 from pathlib import Path

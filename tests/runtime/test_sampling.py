@@ -81,6 +81,33 @@ def test_logits_are_bit_identical_whatever_the_batch(tiny_networks: Any):
         assert np.array_equal(own[0], residual[clip, cut])
 
 
+def test_variations_share_the_pass_in_which_they_are_still_alike(tiny_networks: Any, monkeypatch):
+    passes = []
+    run = tiny_networks.run_base
+
+    def run_base(tokens: np.ndarray, texts: np.ndarray) -> np.ndarray:
+        passes.append(tokens)
+        return run(tokens, texts)
+
+    monkeypatch.setattr(tiny_networks, "run_base", run_base)
+    text = np.repeat(tiny_networks.embed_text(PROMPTS[:1]).vectors, 3, axis=0)
+    valid = np.arange(12) < np.array([12, 12, 9])[:, None]  # the third is no variation
+    blank = np.full((3, 12), MASK)
+    together = tiny_networks.predict_base(blank, text, valid, 4.0)
+    assert len(passes) == 2
+    for clip, length in enumerate([12, 12, 9]):
+        row, cut = slice(clip, clip + 1), slice(0, length)
+        alone = tiny_networks.predict_base(blank[row, cut], text[row], valid[row, cut], 4.0)
+        assert np.array_equal(alone[0], together[clip, cut])
+
+
+def test_a_prompt_is_read_once(tiny_networks: Any, monkeypatch):
+    first = tiny_networks.embed_text(["a person sits"])
+    monkeypatch.setattr(tiny_networks, "run_tower", None)
+    again = tiny_networks.embed_text(["a person sits"])
+    assert np.array_equal(first.vectors, again.vectors) and first.truncated == again.truncated
+
+
 def test_another_seed_gives_another_motion(tiny_networks: Any):
     text = tiny_networks.embed_text(["a person walks"]).vectors
     valid = np.ones((1, 20), bool)
