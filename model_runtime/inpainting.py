@@ -41,6 +41,15 @@ LONGEST_BLENDED = 2 * FPS  # frames; longer gaps were not measured
 MARGIN = 10  # frames around a gap, for smooth hinges; more than the seams need
 
 
+def check_fills(networks: Networks) -> None:
+    """Raises ValueError for a model that knows another skeleton than that of the gaps."""
+    if networks.is_kit:
+        raise ValueError(
+            f"The model '{networks.card.name}' knows the 21 joints of KIT only and cannot fill gaps. "
+            "Choose another model."
+        )
+
+
 def inpaint(
     networks: Networks,
     text: Array,

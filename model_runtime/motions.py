@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from model_runtime.backends import open_networks
 from model_runtime.familiarity import KnownPrompts
 from model_runtime.gap_tokens import count_steps
-from model_runtime.inpainting import about_short_gaps, inpaint, sampling_for_gaps
+from model_runtime.inpainting import about_short_gaps, check_fills, inpaint, sampling_for_gaps
 from model_runtime.networks import Networks, Text, find_weights
 from model_runtime.pipeline import Motion, generate
 from model_runtime.sampling import Sampling
@@ -132,6 +132,7 @@ class MotionMaker:
         """
         source = read_source(Path(request.source), request.kept)
         networks = self.load(request.weights, request.device, phases)
+        check_fills(networks)
         usual = sampling_for_gaps(networks.card.sampling, bool(request.prompt.strip()))
         sampling = sampling_of(request, usual)
         phases.begin(READING)

@@ -9,7 +9,7 @@ import pytest
 from model_runtime import __main__ as command
 from model_runtime.gap_tokens import LONGEST, fill_tokens, unknown_tokens, windows
 from model_runtime.gap_travel import bring_home
-from model_runtime.inpainting import encode, inpaint
+from model_runtime.inpainting import check_fills, encode, inpaint
 from model_runtime.motions import MotionMaker, Phases
 from model_runtime.pipeline import Silence
 from model_runtime.sampling import MASK, Sampling, SeededNoise
@@ -246,6 +246,12 @@ def assert_refused(arguments: list[str], folder: Path, capsys: Any, words: str) 
     assert words in said
     assert said.count("\n") == 1
     assert not out.exists()
+
+
+def test_a_model_of_another_skeleton_fills_no_gaps(published, networks):
+    check_fills(networks)
+    with pytest.raises(ValueError, match="knows the 21 joints of KIT only"):
+        check_fills(published("kit"))
 
 
 def test_the_worker_fills_a_pose_with_and_without_words(dance, tmp_path):
