@@ -45,8 +45,8 @@ def check_fills(networks: Networks) -> None:
     """Raises ValueError for a model that knows another skeleton than that of the gaps."""
     if networks.is_kit:
         raise ValueError(
-            f"The model '{networks.card.name}' knows the 21 joints of KIT only and cannot fill gaps. "
-            "Choose another model."
+            f"The model '{networks.card.name}' knows the 21 joints of KIT only and cannot fill "
+            "gaps. Choose another model."
         )
 
 
