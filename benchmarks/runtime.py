@@ -3,6 +3,7 @@
 All ways of one case are measured in turn, so that what else the machine does falls on each of them.
 Wall time is what one waits; processor time is what remains comparable on a busy machine, and what
 the share of a core's matrix rate is reckoned from. With `taskset -c 0` every way has one core.
+Set OPENBLAS_NUM_THREADS=1 as the worker does.
 """
 
 import argparse
