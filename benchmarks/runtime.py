@@ -3,6 +3,7 @@
 All ways of one case are measured in turn, so that what else the machine does falls on each of them.
 Wall time is what one waits; processor time is what remains comparable on a busy machine, and what
 the share of a core's matrix rate is reckoned from. With `taskset -c 0` every way has one core.
+Set OPENBLAS_NUM_THREADS=1 as the worker does.
 """
 
 import argparse
@@ -40,6 +41,7 @@ from momask_blender.worker_client import Ended, Worker
 PROMPT = "a person walks forward, then turns around and waves with the left hand"
 LENGTHS, BATCHES = (2.0, 5.0, 9.8), (1, 4, 8)  # seconds, clips
 CACHE = Path(tempfile.gettempdir()) / "momask-published-size"
+WITHOUT_TEXT, WITH_TEXT = "codes and joints", "text to joints"  # whole requests
 Run = Callable[[], object]
 
 
@@ -126,6 +128,9 @@ def stages(networks: Networks, seconds: float, batch: int) -> dict[str, tuple[Ru
         for _ in range(batch):
             solve_pose(features_to_joints(decoded))
 
+    def sample_and_decode() -> None:
+        generate(networks, text, frames, seeds, networks.card.sampling)
+
     base, residual = configs.base, configs.residual
     return {
         "text": (
@@ -145,30 +150,31 @@ def stages(networks: Networks, seconds: float, batch: int) -> dict[str, tuple[Ru
             batch * operations.decoder(configs.rvq, num_tokens),
         ),
         "joints": (joints, 0),
-        "text to joints": (
-            lambda: (
-                networks.run_tower(pieces),
-                generate(networks, text, frames, seeds, networks.card.sampling),
-            ),
-            0,
-        ),
+        WITHOUT_TEXT: (sample_and_decode, 0),
+        WITH_TEXT: (lambda: (networks.run_tower(pieces), sample_and_decode()), 0),
     }
 
 
-def baseline_run(baseline: Baseline, networks: Networks, seconds: float, batch: int) -> Run:
+def baseline_runs(
+    baseline: Baseline, networks: Networks, seconds: float, batch: int
+) -> dict[str, Run]:
     """The same request by the release's procedure, up to the network's joints."""
     assert networks.tokenizer
     pieces, sampling = networks.tokenizer.encode(PROMPT).ids, networks.card.sampling
     length = tokens_for(round(seconds * FPS))
+    read = baseline.read(pieces, batch)
 
-    def run() -> None:
-        text = baseline.read(pieces, batch)
-        base = baseline.base_tokens(text, length, sampling.steps, sampling.guidance_scale)
-        text = baseline.read(pieces, batch)
-        tokens = baseline.all_tokens(base, text, sampling.residual_guidance_scale)
+    def sample_and_decode() -> None:
+        base = baseline.base_tokens(read, length, sampling.steps, sampling.guidance_scale)
+        tokens = baseline.all_tokens(base, read, sampling.residual_guidance_scale)
         baseline.joints(tokens)
 
-    return run
+    def all_of_it() -> None:
+        for _transformer in ("masked", "residual"):
+            baseline.read(pieces, batch)
+        sample_and_decode()
+
+    return {WITHOUT_TEXT: sample_and_decode, WITH_TEXT: all_of_it}
 
 
 def measure_case(
@@ -176,11 +182,13 @@ def measure_case(
 ) -> dict[str, Any]:
     """All stages of all backends at one length and batch, and the baseline."""
     planned = {name: stages(networks, *case) for name, networks in backends.items()}
+    first = next(iter(backends.values()))
+    beside = baseline_runs(baseline, first, *case) if baseline else {}
     figures: dict[str, Any] = {}
     for stage in next(iter(planned.values())):
         ways = {name: runs[stage][0] for name, runs in planned.items()}
-        if baseline and stage == "text to joints":
-            ways["baseline"] = baseline_run(baseline, next(iter(backends.values())), *case)
+        if stage in beside:
+            ways["baseline"] = beside[stage]
         for name, spent in measure(ways, repeats).items():
             figures.setdefault(name, {})[stage] = spent.figures()
             if name in planned and planned[name][stage][1]:
@@ -213,10 +221,10 @@ def show(case: str, figures: dict[str, Any], rate: float) -> None:
             if count := row.get("operations"):
                 line += f"{count / 1e9:8.2f}{count / row['processor_best'] / rate:9.0%}"
             print(line)
-    if "baseline" in figures:
-        ours, theirs = (figures[name]["text to joints"] for name in ("ONNX Runtime", "baseline"))
+    for stage, theirs in figures.get("baseline", {}).items():
+        ours = figures["ONNX Runtime"][stage]
         ratios = ", ".join(f"{what} {ours[what] / theirs[what]:.2f}" for what in theirs)
-        print(f"to the baseline: {ratios}")
+        print(f"{stage}, to the baseline: {ratios}")
 
 
 def main() -> None:
