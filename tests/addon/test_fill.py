@@ -161,6 +161,22 @@ def test_few_keys_of_an_animator_keep_their_curves(bpy, scene, mode, gap):
     no_pops(scene, armature, gaps)
 
 
+def test_on_a_mixamo_character_keys_stay_too(bpy, shared, motion):
+    from momask_blender.generate import play
+    from momask_blender.own_character import open_character
+
+    armature = open_character(shared / "rigs" / "mixamo_mpfb.glb")
+    scene = bpy.context.scene
+    play(scene, armature, motion, 48, "someone waves")
+    gaps = [Frames(15, 34)]
+    kept = [*range(1, 15), *range(35, 49)]
+    before, poses = keys_of(armature), shown(scene, armature, kept)
+    fill(bpy, armature, gaps, Frames(1, 48))
+    same_outside(before, keys_of(armature), gaps)
+    np.testing.assert_allclose(shown(scene, armature, kept), poses, atol=1e-5)
+    no_pops(scene, armature, gaps)
+
+
 def test_without_keys_before_or_after_the_open_side_is_new(bpy, scene, character):
     poses = shown(scene, character, range(1, 49))
     fill(bpy, character, [Frames(1, 10)], Frames(1, 48))
