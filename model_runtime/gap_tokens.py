@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_runtime.networks import Networks
-from model_runtime.pipeline import Report
-from model_runtime.sampling import MASK, Sampling, SeededNoise, add_residual_layers, fill_masked
+from model_runtime.pipeline import Report, sample_tokens
+from model_runtime.sampling import MASK, Sampling, SeededNoise
 from momask_blender.contract.seams import find_gaps
 from momask_blender.contract.skeleton import FRAMES_PER_TOKEN, MAX_FRAMES, tokens_for
 
@@ -87,34 +87,7 @@ def fill_tokens(
     filled = np.repeat(tokens[None], len(noises), axis=0)
     for window in windows(tokens[:, 0] == MASK):
         seen = filled[:, window.tokens]
-        sampled = _fill_window(networks, text, seen, noises, sampling, report)
+        sampled = sample_tokens(networks, text, seen, noises, sampling, report)
         final = slice(window.start, window.settled)
         filled[:, final] = sampled[:, : window.settled - window.start]
     return filled
-
-
-def _fill_window(
-    networks: Networks,
-    text: Array,
-    tokens: Tokens,
-    noises: Sequence[SeededNoise],
-    sampling: Sampling,
-    report: Report,
-) -> Tokens:
-    """tokens (B, N, Q) with MASK in all layers of some positions -> the same without."""
-    valid = np.ones(tokens.shape[:2], dtype=bool)
-
-    def predict_base(base: Tokens) -> Array:
-        report.step()
-        return networks.predict_base(base, text, valid, sampling.guidance_scale)
-
-    def predict_layer(layers: Tokens, layer: int) -> Array:
-        report.step()
-        scale = sampling.residual_guidance_scale
-        return networks.predict_residual(layers, layer, text, valid, scale)
-
-    report.begin("Generating motion")
-    base = fill_masked(predict_base, tokens[..., 0], valid, sampling, noises)
-    report.begin("Adding detail")
-    layers = np.concatenate([base[..., None], tokens[..., 1:]], axis=-1)
-    return add_residual_layers(predict_layer, layers, valid, sampling, noises)

@@ -11,6 +11,7 @@ from model_runtime.features import features_to_joints
 from model_runtime.kit import at_our_rate, kit_to_joints
 from model_runtime.networks import Networks
 from model_runtime.sampling import (
+    ABSENT,
     MASK,
     Sampling,
     SeededNoise,
@@ -99,24 +100,41 @@ def generate_tokens(
     report: Report | None = None,
 ) -> Tokens:
     """text (B, E) -> tokens (B, longest, Q), ABSENT beyond a clip's own length."""
-    report = report or Silence()
     lengths = np.array([tokens_for(networks.frames_for(length)) for length in lengths_frames])
     valid = np.arange(lengths.max()) < lengths[:, None]  # (B, N)
+    blank = np.where(valid, MASK, ABSENT)
+    tokens = with_unknown_layers(blank, networks.card.num_quantizers)
+    return sample_tokens(networks, text, tokens, noises, sampling, report)
 
-    def predict_base(tokens: Tokens) -> Array:
+
+def sample_tokens(
+    networks: Networks,
+    text: Array,
+    tokens: Tokens,
+    noises: Sequence[SeededNoise],
+    sampling: Sampling,
+    report: Report | None = None,
+) -> Tokens:
+    """tokens (B, N, Q) with MASK in all layers of some positions -> the same without MASK.
+
+    Clips end where the base layer becomes ABSENT. Generating is filling empty clips.
+    """
+    report = report or Silence()
+    valid = tokens[..., 0] != ABSENT
+
+    def predict_base(base: Tokens) -> Array:
         report.step()
-        return networks.predict_base(tokens, text, valid, sampling.guidance_scale)
+        return networks.predict_base(base, text, valid, sampling.guidance_scale)
 
-    def predict_layer(tokens: Tokens, layer: int) -> Array:
+    def predict_layer(layers: Tokens, layer: int) -> Array:
         report.step()
         scale = sampling.residual_guidance_scale
-        return networks.predict_residual(tokens, layer, text, valid, scale)
+        return networks.predict_residual(layers, layer, text, valid, scale)
 
     report.begin("Generating motion")
-    blank = np.full(valid.shape, MASK)
-    base = fill_masked(predict_base, blank, valid, sampling, noises)
+    base = fill_masked(predict_base, tokens[..., 0], valid, sampling, noises)
     report.begin("Adding detail")
-    layers = with_unknown_layers(base, networks.card.num_quantizers)
+    layers = np.concatenate([base[..., None], tokens[..., 1:]], axis=-1)
     return add_residual_layers(predict_layer, layers, valid, sampling, noises)
 
 

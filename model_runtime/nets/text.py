@@ -8,18 +8,22 @@ from model_runtime.nets.configs import ClipTowerConfig, SentenceTowerConfig, Tra
 from model_runtime.nets.transformer import EncoderLayer
 
 
+def _layer_shape(config: SentenceTowerConfig | ClipTowerConfig) -> TransformerConfig:
+    return TransformerConfig(
+        width=config.width,
+        feedforward=config.feedforward,
+        num_heads=config.num_heads,
+        dropout=0.0,
+    )
+
+
 class SentenceTower(nn.Module):
     """Word pieces -> unit sentence vector. Post-norm BERT layers, exact GELU, eps 1e-12."""
 
     def __init__(self, config: SentenceTowerConfig) -> None:
         super().__init__()
         self.config = config
-        layer = TransformerConfig(
-            width=config.width,
-            feedforward=config.feedforward,
-            num_heads=config.num_heads,
-            dropout=0.0,
-        )
+        layer = _layer_shape(config)
         self.pieces = nn.Embedding(config.num_pieces, config.width)
         self.positions = nn.Embedding(config.max_pieces, config.width)
         self.norm = nn.LayerNorm(config.width, eps=1e-12)
@@ -61,12 +65,7 @@ class ClipTower(nn.Module):
     def __init__(self, config: ClipTowerConfig) -> None:
         super().__init__()
         self.config = config
-        layer = TransformerConfig(
-            width=config.width,
-            feedforward=config.feedforward,
-            num_heads=config.num_heads,
-            dropout=0.0,
-        )
+        layer = _layer_shape(config)
         self.pieces = nn.Embedding(config.num_pieces, config.width)
         self.positions = nn.Embedding(config.max_pieces, config.width)
         self.layers = nn.ModuleList(ClipLayer(layer) for _ in range(config.num_layers))

@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..contract import rotation
-from ..contract.pose import Pose
-from .contacts import UP, Contacts, Flags, find_contacts, headings, runs_of, track_pose
+from .contacts import UP, Contacts, Flags, headings, runs_of
 from .ik import reach, smoothstep, solve_legs, turned_to
 from .legs import Legs, legs_of
 from .offsets import envelope, fade_offsets, fade_weights, smoothed
@@ -27,26 +26,6 @@ SMOOTHING, ROLL_SMOOTHING = 0.2, 0.1  # seconds to each side, of the pelvis and 
 TOE_LENGTH = 0.5  # of the way from ankle to ball
 
 
-def plant_feet(
-    target: Target, motion: BoneMotion, pose: Pose, fps: float, strict: bool, ground: float = 0.0
-) -> BoneMotion:
-    """The same motion, its feet locked where the pose's feet stand, and none under the floor.
-
-    `pose` is the motion on the model's skeleton, in Blender axes at the rate `fps` of the motion;
-    the floor lies `ground` metres above that of the rig's rest pose.
-    """
-    contacts = find_contacts(track_pose(pose), fps, strict)
-    return _result_of(planting(target, motion, contacts, fps, strict, ground))
-
-
-def _result_of(steps: Generator[None, None, BoneMotion]) -> BoneMotion:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
-
-
 def planting(
     target: Target,
     motion: BoneMotion,
@@ -55,7 +34,11 @@ def planting(
     strict: bool,
     ground: float = 0.0,
 ) -> Generator[None, None, BoneMotion]:
-    """As `plant_feet`, for given contacts and in short steps; the generator returns the motion."""
+    """The same motion, its feet locked where they stand, and none under the floor.
+
+    In short steps; the generator returns the motion. The floor lies `ground` metres above that of
+    the rig's rest pose.
+    """
     legs = legs_of(target)
     if not legs.sides:
         return motion

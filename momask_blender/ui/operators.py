@@ -37,7 +37,26 @@ def carry_out(operator: Operator, begin: Callable[[], None]) -> set[str]:
     return {"FINISHED"}
 
 
-class MOMASK_OT_generate(Operator):
+class MakingOperator:
+    """What operators that have a motion made share."""
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        if session.is_busy:
+            cls.poll_message_set("A motion is being made. Wait for it, or press Cancel")
+            return False
+        return context.scene is not None
+
+    def take_arguments(self, settings: Any, *names: str) -> None:
+        """What a script passes becomes what the panel shows; a seed that is not locked changes."""
+        passed = [name for name in names if self.properties.is_property_set(name)]
+        for name in passed:
+            setattr(settings, name, getattr(self, name))
+        if not (settings.lock_seed or "seed" in passed):
+            settings.seed = new_seed()
+
+
+class MOMASK_OT_generate(MakingOperator, Operator):
     """Make a motion from the prompt, as a new Action. Keys that exist are not changed: the Action \
 that the character plays now stays in the file"""
 
@@ -51,32 +70,17 @@ that the character plays now stays in the file"""
     variations: IntProperty(name="Variations", min=1, max=MAX_VARIATIONS, options={"SKIP_SAVE"})
     target: EnumProperty(name="Target", items=TARGETS, options={"SKIP_SAVE"})
 
-    @classmethod
-    def poll(cls, context: Context) -> bool:
-        if session.is_busy:
-            cls.poll_message_set("A motion is being made. Wait for it, or press Cancel")
-            return False
-        return context.scene is not None
-
     def execute(self, context: Context) -> set[str]:
         settings = settings_of(context.scene)
-        self._take_arguments(settings)
-        if not (settings.lock_seed or self.properties.is_property_set("seed")):
-            settings.seed = new_seed()
+        self.take_arguments(settings, "prompt", "seconds", "seed", "variations", "target")
+        if self.properties.is_property_set("seconds"):
+            settings.length = "SECONDS"
 
         def begin() -> None:
             request = request_from(settings, settings.seed)
             session.start(request, placement_from(context, settings))
 
         return carry_out(self, begin)
-
-    def _take_arguments(self, settings: Any) -> None:
-        """What a script passes becomes what the panel shows."""
-        for name in ("prompt", "seconds", "seed", "variations", "target"):
-            if self.properties.is_property_set(name):
-                setattr(settings, name, getattr(self, name))
-        if self.properties.is_property_set("seconds"):
-            settings.length = "SECONDS"
 
 
 class MOMASK_OT_cancel(Operator):

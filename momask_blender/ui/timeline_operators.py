@@ -12,12 +12,12 @@ from ..inputs import fit_from, frame_rate, sampling_from, target_of
 from ..refs import Ref
 from ..rig.known_maps import known_maps
 from ..session import session
-from ..settings import new_seed, settings_of
+from ..settings import settings_of
 from ..timeline import wishes
 from ..timeline.fill import Wish
 from ..timeline.fills import Fill
 from ..timeline.ranges import Frames
-from .operators import carry_out, refuse
+from .operators import MakingOperator, carry_out, refuse
 from .timer import redraw
 
 SOURCES = (
@@ -87,7 +87,7 @@ class MOMASK_OT_forget_frames(Operator):
         return {"FINISHED"}
 
 
-class MOMASK_OT_fill(Operator):
+class MOMASK_OT_fill(MakingOperator, Operator):
     """Make the frames between what is kept, in a copy of the Action"""
 
     bl_idname = "momask.fill"
@@ -103,20 +103,9 @@ class MOMASK_OT_fill(Operator):
         said = next(words for name, _, words in WHAT if name == properties.what)
         return f"{said}. Keys outside stay bit for bit; the Action itself stays in the file"
 
-    @classmethod
-    def poll(cls, context: Context) -> bool:
-        if session.is_busy:
-            cls.poll_message_set("A motion is being made. Wait for it, or press Cancel")
-            return False
-        return context.scene is not None
-
     def execute(self, context: Context) -> set[str]:
         settings = settings_of(context.scene)
-        for name in ("prompt", "seed"):
-            if self.properties.is_property_set(name):
-                setattr(settings, name, getattr(self, name))
-        if not (settings.lock_seed or self.properties.is_property_set("seed")):
-            settings.seed = new_seed()
+        self.take_arguments(settings, "prompt", "seed")
         return carry_out(self, lambda: session.start_fill(self._fill(context, settings)))
 
     def _fill(self, context: Context, settings: Any) -> Fill:

@@ -14,7 +14,7 @@ from momask_blender.contract.pose import Pose, solve_pose
 from momask_blender.contract.skeleton import FPS
 from momask_blender.retarget.border import pose_to_blender, resample_pose
 from momask_blender.retarget.contacts import Contacts, find_contacts, track_pose
-from momask_blender.retarget.feet import plant_feet, planting
+from momask_blender.retarget.feet import planting
 from momask_blender.retarget.legs import track_motion
 from momask_blender.retarget.solve import solve_motion
 from momask_blender.rig.driven import driven_bones
@@ -224,6 +224,12 @@ def test_planting_twice_changes_little_more(recorded):
     twice = _end_of(steps)
     change = turned(legs_at(target, once), legs_at(target, twice))
     assert change.mean() < 2.0
+
+
+def plant_feet(target, motion, pose, fps, strict, ground=0.0):
+    """Where the pose's feet stand, as a take has them planted."""
+    contacts = find_contacts(track_pose(pose), fps, strict)
+    return _end_of(planting(target, motion, contacts, fps, strict, ground))
 
 
 def _end_of(steps):
