@@ -9,7 +9,7 @@ from bpy.types import Object
 from numpy.typing import NDArray
 
 from .animation.action_bones import BoneChannels, read_bone, replace_channels
-from .animation.actions import bind_copy, bound_channels, copied_channels, key_range, playing
+from .animation.actions import bind_copy, bound_channels, key_range, new_channels, playing
 from .contract import rotation
 from .errors import UserError
 from .refs import Ref
@@ -192,7 +192,7 @@ def _write(
         legs = [target.roles[role] for role in _leg_roles(target)]
         for done, bone in enumerate(dict.fromkeys([*legs, target.carrier])):
             armature = rig.resolve()
-            channels = copied_channels(armature, copy.resolve())
+            channels = new_channels(copy.resolve(), armature)
             was = read_bone(channels, armature.pose.bones[target.bones[bone]], frames)
             now = _adjusted(target, bone, motion, planted, was)
             replace_channels(channels, armature.pose.bones[target.bones[bone]], frames, was, now)

@@ -30,9 +30,15 @@ def new_channels(action: Action, ob: Object) -> Any:
 
 
 def _ensure_slot(action: Action, ob: Object) -> Any:
-    """The Action's slot for objects: any object may play it, whatever the slot is called."""
+    """The Action's slot for objects: any object may play it, whatever the slot is called.
+
+    Of several it is the one called as what `ob` plays now.
+    """
     fitting = [slot for slot in action.slots if slot.target_id_type == "OBJECT"]
-    return fitting[0] if fitting else action.slots.new(id_type="OBJECT", name=ob.name)
+    played = getattr(ob.animation_data, "action_slot", None)  # no data has none
+    same = [slot for slot in fitting if played and slot.identifier == played.identifier]
+    found = [*same, *fitting]
+    return found[0] if found else action.slots.new(id_type="OBJECT", name=ob.name)
 
 
 def _channelbag(action: Action, slot: Any) -> Any:
@@ -54,12 +60,6 @@ def bound_channels(ob: Object) -> Any:
 def playing(ob: Object) -> tuple[Action, Any]:
     """The Action that `ob` plays and its slot, None before there were slots."""
     return ob.animation_data.action, getattr(ob.animation_data, "action_slot", None)
-
-
-def copied_channels(ob: Object, copy: Action) -> Any:
-    """What holds the `.fcurves` for `ob` in a copy of the Action that it plays."""
-    slot = playing(ob)[1]
-    return copy if slot is None else _channelbag(copy, copy.slots[slot.identifier])
 
 
 def bind_copy(ob: Object, copy: Action) -> None:
@@ -134,17 +134,7 @@ def copy_of_action(ob: Object, name: str) -> Action:
     copy = own.copy() if own else bpy.data.actions.new(name)
     copy.name, copy.use_fake_user = name, True
     copy.asset_clear()
-    _keep_slot_of(ob, copy)
     return copy
-
-
-def _keep_slot_of(ob: Object, copy: Action) -> None:
-    """Of several slots the one that `ob` plays has to be the one that `new_channels` finds."""
-    slot = getattr(ob.animation_data, "action_slot", None) if ob.animation_data else None
-    if slot is None or not hasattr(copy, "slots"):
-        return
-    for other in [each for each in copy.slots if each.identifier != slot.identifier]:
-        copy.slots.remove(other)
 
 
 def strip_above(ob: Object, action: Action, frames: tuple[int, int], is_shown: bool) -> None:

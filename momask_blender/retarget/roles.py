@@ -52,11 +52,6 @@ def spoken(role: str) -> str:
     return f"{'left' if side == 'l' else 'right'} {words}" if side else words
 
 
-def joint_of(role: str) -> str:
-    """`l_forearm` -> 'left_elbow'."""
-    return JOINTS[JOINT_OF[role]]
-
-
 def role_of(joint: str) -> str:
     """'left_elbow' -> `l_forearm`."""
     return ROLES[INDEX[joint]]

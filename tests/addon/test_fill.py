@@ -177,6 +177,28 @@ def test_on_a_mixamo_character_keys_stay_too(bpy, shared, motion):
     no_pops(scene, armature, gaps)
 
 
+def test_who_shares_the_action_keeps_a_part_in_the_copy(bpy, scene, character):
+    """Since Blender 4.4 one Action may move several objects, each by a slot of its own."""
+    action = character.animation_data.action
+    if not hasattr(action, "slots"):
+        pytest.skip("Actions of this Blender have no slots")
+    from momask_blender.rig.character import build_character
+
+    other = build_character("Another", scene.collection)
+    other.animation_data_create().action = action
+    other.animation_data.action_slot = action.slots.new(id_type="OBJECT", name="Another")
+    for frame in (1, 48):
+        other.pose.bones["head"].rotation_quaternion = (1.0, 0.0, frame / 48.0, 0.0)
+        other.pose.bones["head"].keyframe_insert("rotation_quaternion", frame=frame)
+    first, before = keys_of(character), keys_of(other)
+    copy, _ = fill(bpy, other, [Frames(10, 30)], Frames(1, 48))
+    same_outside(before, keys_of(other), [Frames(10, 30)])
+    assert other.animation_data.action_slot.identifier == "OBAnother"
+    assert [slot.identifier for slot in copy.slots] == [slot.identifier for slot in action.slots]
+    assert character.animation_data.action == action
+    assert all(np.array_equal(keys, first[channel]) for channel, keys in keys_of(character).items())
+
+
 def test_without_keys_before_or_after_the_open_side_is_new(bpy, scene, character):
     poses = shown(scene, character, range(1, 49))
     fill(bpy, character, [Frames(1, 10)], Frames(1, 48))
