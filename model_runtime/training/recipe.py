@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from model_runtime.evaluation.evaluator import TOWER_EVALUATOR, EvaluatorConfig
 from model_runtime.nets.configs import LengthConfig, RvqConfig, TransformerConfig
 from model_runtime.sampling import Sampling
 
@@ -33,7 +34,7 @@ class Loop:
     weights_decay: float = 0.999  # EMA of the weights; what is validated and shipped
     validate_every: int = 500
     seed: int = 3407
-    mixed_precision: bool = False  # bfloat16 autocast, on CUDA only
+    mixed_precision: bool = False  # bfloat16 autocast; on a CPU worth it with AVX512-BF16 or AMX
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,20 @@ class LengthTraining(Loop):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvaluatorTraining(Loop):
+    """The evaluator judges models and is part of none: recipes may leave its table out."""
+
+    steps: int = 2000
+    batch_size: int = 64
+    learning_rate: float = 5e-4
+    warmup_steps: int = 100
+    weight_decay: float = 0.05
+    validate_every: int = 100
+    crop_chance: float = 0.3  # train on a random part of the clip
+    word_drop: float = 0.1  # chance of each word piece to be left blank
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     name: str
     licence: str
@@ -74,11 +89,13 @@ class Recipe:
     base: TransformerConfig = field(default_factory=TransformerConfig)
     residual: TransformerConfig = field(default_factory=TransformerConfig)
     length: LengthConfig = field(default_factory=LengthConfig)
+    evaluator: EvaluatorConfig = field(default_factory=lambda: TOWER_EVALUATOR)
     sampling: Sampling = field(default_factory=Sampling)
     rvq_training: RvqTraining
     base_training: TransformerTraining
     residual_training: TransformerTraining
     length_training: LengthTraining
+    evaluator_training: EvaluatorTraining = field(default_factory=EvaluatorTraining)
 
 
 def read_recipe(file: Path) -> Recipe:

@@ -1,4 +1,4 @@
-"""The stages of training, in order: rvq, base, residual, length, export."""
+"""The stages of training, in order: rvq, base, residual, length, export; beside them evaluator."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +18,7 @@ from model_runtime.training.layouts import read_clips
 from model_runtime.training.loop import Stage, run
 from model_runtime.training.recipe import Loop, Recipe, read_recipe
 from model_runtime.training.start import Start
+from model_runtime.training.train_evaluator import evaluator_stage
 from model_runtime.training.train_rvq import rvq_stage
 from model_runtime.training.train_transformers import (
     Corpus,
@@ -45,8 +46,8 @@ class Training:
 
     def __init__(self, folder: Path, recipe: Recipe, out: Path, start: Start | None = None) -> None:
         self.recipe, self.out, self.start = recipe, out, start
-        self.tower = start.card.folder if start else TOWER
-        self.tower_config = start.tower_config if start else None
+        self.tower_folder = start.card.folder if start else TOWER
+        self.tower = text_part(self.tower_folder, start.tower_config if start else None)
         self.device = ranks.join()
         self.motions = data.training_motions(read_clips(folder, "train", _report), recipe.data)
         self.validation = data.plain_motions(read_clips(folder, "val", _report))
@@ -77,8 +78,11 @@ class Training:
         run(stage, loop, self.out, _report)
 
     def _stage(self, name: str) -> Stage:
+        data = self.recipe, self.motions, self.validation, self.statistics
         if name == "rvq":
-            return rvq_stage(self.recipe, self.motions, self.validation, self.statistics)
+            return rvq_stage(*data)
+        if name == "evaluator":
+            return evaluator_stage(*data, (self.encoder(), self.tower.sha256))
         return TOKEN_STAGES[name](self.recipe, *self.corpora())
 
     def corpora(self) -> tuple[Corpus, Corpus]:
@@ -93,10 +97,10 @@ class Training:
 
     def texts(self) -> dict[str, Tensor]:
         captions = distinct_captions(self.motions + self.validation)
-        encoder = TextEncoder.open(
-            self.tower, text_part(self.tower, self.tower_config), self.device
-        )
-        return text_vectors(encoder.embed_corpus(captions), captions)
+        return text_vectors(self.encoder().embed_corpus(captions), captions)
+
+    def encoder(self) -> TextEncoder:
+        return TextEncoder.open(self.tower_folder, self.tower, self.device)
 
 
 def _report(line: str) -> None:

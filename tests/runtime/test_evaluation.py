@@ -46,7 +46,13 @@ def data(tmp_path_factory):
 def evaluator(tmp_path_factory):
     """A tiny evaluator with random weights that reads the words of the tiny text tower."""
     torch = pytest.importorskip("torch")
-    from model_runtime.evaluation.evaluator import TOWER, Evaluator, EvaluatorConfig, save_evaluator
+    from model_runtime.evaluation.evaluator import (
+        TOWER,
+        Evaluator,
+        EvaluatorConfig,
+        Reads,
+        save_evaluator,
+    )
 
     names = ("movement_hidden", "movement_size", "motion_hidden", "text_hidden", "size")
     config = dict.fromkeys(names, 8) | {"word_size": 12, "role_size": 1}
@@ -56,7 +62,7 @@ def evaluator(tmp_path_factory):
     tensors = {name: tensor.numpy() for name, tensor in state.items()}
     tensors |= {"mean": np.zeros(263), "std": np.ones(263)}
     file = tmp_path_factory.mktemp("evaluator") / "tiny.safetensors"
-    save_evaluator(file, tensors, config, TOWER)
+    save_evaluator(file, tensors, config, Reads(TOWER))
     return file
 
 
