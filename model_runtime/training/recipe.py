@@ -100,11 +100,24 @@ class Recipe:
 
 def read_recipe(file: Path) -> Recipe:
     """Raises RecipeError that names the file and the key."""
+    return build_recipe(read_toml(file), file)
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """Raises RecipeError."""
     try:
-        return _build(Recipe, tomllib.loads(file.read_text(encoding="utf-8")), "")
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise RecipeError(f"Cannot read the configuration {file}: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, TypeError, ValueError) as error:
+    except ValueError as error:  # TOMLDecodeError, or no UTF-8
+        raise RecipeError(f"{file}: {error}") from error
+
+
+def build_recipe(values: dict[str, Any], file: Path) -> Recipe:
+    """`values` as they stand in `file`. Raises RecipeError that names the file and the key."""
+    try:
+        return _build(Recipe, values, "")
+    except (TypeError, ValueError) as error:
         raise RecipeError(f"{file}: {error}") from error
 
 
