@@ -3,7 +3,7 @@
 import json
 import sys
 from argparse import ArgumentParser, Namespace
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_runtime.backends import open_networks
+from model_runtime.networks import Networks
 from model_runtime.weights_folder import (
     SHIPPED_WEIGHTS,
     ModelCard,
@@ -23,11 +24,14 @@ from momask_blender.contract.targets import check_target
 if TYPE_CHECKING:
     from model_runtime.evaluation.evaluator import Reads
     from model_runtime.evaluation.judged import Judged
+    from model_runtime.evaluation.protocol import Example
     from model_runtime.evaluation.report import Evaluation
+    from model_runtime.evaluation.sweep import Found
     from model_runtime.torch_backend import TextEncoder
 
 
 def add_evaluate_arguments(parser: ArgumentParser) -> None:
+    """Also those of `sweep`."""
     parser.add_argument("--weights", default="starter", metavar="NAME|DIR", help="model to judge")
     parser.add_argument("--data", required=True, type=Path, help="folder of clips and captions")
     parser.add_argument("--split", default="val", help="which of its lists (default: val)")
@@ -38,11 +42,19 @@ def add_evaluate_arguments(parser: ArgumentParser) -> None:
     )
 
 
-def run(chosen: Namespace) -> None:
-    """Raises ValueError or OSError with a line for the user."""
-    from model_runtime.evaluation import table
+@dataclass(frozen=True)
+class Opened:
+    """What is measured, on what, by whom."""
+
+    networks: Networks
+    examples: "list[Example]"
+    training: "list[Example]"
+    judged: "Judged | None"
+
+
+def open_all(chosen: Namespace) -> Opened:
+    """What the arguments name, after they were checked. Raises ValueError or OSError."""
     from model_runtime.evaluation.protocol import read_examples, read_training
-    from model_runtime.evaluation.report import evaluate
 
     if chosen.repeats < 1:
         raise ValueError(f"--repeats must be at least 1, got {chosen.repeats}.")
@@ -54,11 +66,22 @@ def run(chosen: Namespace) -> None:
     if not networks.card.has("text"):
         raise WeightsError(f"The model '{networks.card.name}' has no text tower to read captions.")
     judged = open_judged(chosen.evaluator, networks.card) if chosen.evaluator else None
-    found = evaluate(networks, examples, training, chosen.repeats, _show, judged)
+    return Opened(networks, examples, training, judged)
+
+
+def run(chosen: Namespace) -> None:
+    """Raises ValueError or OSError with a line for the user."""
+    from model_runtime.evaluation import table
+    from model_runtime.evaluation.report import evaluate
+
+    opened = open_all(chosen)
+    found = evaluate(
+        opened.networks, opened.examples, opened.training, chosen.repeats, show, opened.judged
+    )
     found.data["folder"], found.data["split"] = chosen.data.resolve().name, chosen.split
     print("\n".join(table.lines(found)))
     if chosen.json:
-        _write(chosen.json, found)
+        write_json(chosen.json, found)
 
 
 def open_judged(file: Path, card: ModelCard) -> "Judged":
@@ -99,11 +122,11 @@ def _reader(reads: "Reads", word_size: int, card: ModelCard) -> "TextEncoder | N
     return None
 
 
-def _write(file: Path, found: "Evaluation") -> None:
+def write_json(file: Path, found: "Evaluation | Found") -> None:
     file.write_text(json.dumps(asdict(found), indent=2) + "\n", encoding="utf-8")
     print(f"Wrote {file}")
 
 
-def _show(phase: str) -> None:
+def show(phase: str) -> None:
     if sys.stderr.isatty():
         print(phase, file=sys.stderr)
