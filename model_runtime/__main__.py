@@ -1,4 +1,4 @@
-"""`python -m model_runtime COMMAND`: generate, inpaint, train, evaluate and more, without Blender."""
+"""`python -m model_runtime COMMAND`: generate, train, evaluate and more, without Blender."""
 
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace

@@ -126,6 +126,7 @@ class Sweeper:
             for name, values in settings.items()
         }
         layers = [setting.num_layers for setting in settings.get("layers", {}).values()]
+        variety = self._measure_variety(self.judged, layers, repeats) if self.judged else []
         return Found(
             weights=describe_weights(self.networks.card),
             data={"clips": len(self.examples), "repeats": repeats},
