@@ -133,9 +133,7 @@ class Sweeper:
             real=self._measure_data(repeats),
             reconstruction=self._reconstruct(layers),
             sweeps=sweeps,
-            multimodality=self._measure_variety(self.judged, layers, repeats)
-            if self.judged
-            else [],
+            multimodality=variety,
         )
 
     def _measure(self, setting: Setting, repeats: int, prompts: Prompts) -> Fields:
