@@ -19,7 +19,7 @@ from safetensors.numpy import save_file
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from model_runtime.nets.configs import NetworkConfig
+from model_runtime.nets.configs import EvaluatorConfig
 from model_runtime.torch_backend import load_network
 from model_runtime.weights_folder import WeightsError, differences
 
@@ -31,31 +31,6 @@ NUM_CONTACTS = 4  # last columns of the features; the evaluator does not see the
 SLOPE = 0.2  # of all leaky ReLUs
 DROPOUT = 0.2
 GLOVE, TOWER = "glove", "tower"  # word features: the release's, and those of our own text tower
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluatorConfig(NetworkConfig):
-    """Sizes; the defaults are those of the published evaluator of HumanML3D."""
-
-    num_features: int = 263
-    movement_hidden: int = 512
-    movement_size: int = 512
-    motion_hidden: int = 1024
-    text_hidden: int = 512
-    size: int = 512  # of the vectors that are compared
-    word_size: int = 300  # GloVe
-    role_size: int = 15  # one-hot part of speech
-
-
-TOWER_EVALUATOR = EvaluatorConfig(
-    movement_hidden=384,
-    movement_size=384,
-    motion_hidden=384,
-    text_hidden=384,
-    size=256,
-    word_size=384,
-    role_size=1,  # always zero: the tower's words have their place in the sentence
-)  # what training makes unless told otherwise; an hour of mocap does not fill the published sizes
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from model_runtime.evaluation.measures import (
 )
 from model_runtime.evaluation.metrics import interval
 from model_runtime.evaluation.protocol import Decoded, Example, Round
+from model_runtime.evaluation.random_prompts import measure_random_prompts
 from model_runtime.networks import CARD_FILE, ModelCard, Networks
 
 Array = NDArray[np.floating]
@@ -54,6 +55,7 @@ class Evaluation:
     copying: Fields
     seeds: Fields
     failures: Fields
+    random_prompts: Fields
     codebooks: list[Fields]  # by codebook
     judged: Fields | str  # "no evaluator"
 
@@ -81,6 +83,8 @@ def evaluate(
     copying = measure_copying(rounds[0], examples, training, decoded[num_quantizers])
     report("Generating several seeds of one prompt")
     seeds = measure_seeds(networks, [*examples, *training], protocol.spread_examples(examples))
+    report("Generating random prompts")
+    random_prompts = measure_random_prompts(networks, [*examples, *training])
     return Evaluation(
         weights=describe_weights(networks.card),
         data={"clips": len(examples), "training_clips": len(training), "repeats": repeats},
@@ -89,6 +93,7 @@ def evaluate(
         copying=copying,
         seeds=seeds,
         failures=count_failures(rounds),
+        random_prompts=random_prompts,
         codebooks=measure_codebooks(rounds, tokens, networks.card),
         judged=judge_rounds(judged, networks, rounds, examples, training)
         if judged

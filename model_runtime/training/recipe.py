@@ -5,8 +5,13 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from model_runtime.evaluation.evaluator import TOWER_EVALUATOR, EvaluatorConfig
-from model_runtime.nets.configs import LengthConfig, RvqConfig, TransformerConfig
+from model_runtime.nets.configs import (
+    TOWER_EVALUATOR,
+    EvaluatorConfig,
+    LengthConfig,
+    RvqConfig,
+    TransformerConfig,
+)
 from model_runtime.sampling import Sampling
 
 
