@@ -81,7 +81,7 @@ def train(kinds, recipe, out, tiny_weights) -> int:
 
 
 def test_motions_that_differ_find_their_captions(kinds, tiny_weights, tmp_path):
-    assert train(kinds, recipe_file(tmp_path, 60), tmp_path / "out", tiny_weights) == 0
+    assert train(kinds, recipe_file(tmp_path, 150), tmp_path / "out", tiny_weights) == 0
     judged = open_judged(tmp_path / "out/evaluator.safetensors", read_card(tiny_weights))
     names = ("walks", "runs", "jumps", "sits")
     text = judged.read([f"a person {kind}" for kind in names])
