@@ -13,6 +13,9 @@ def add_sweep_arguments(parser: ArgumentParser) -> None:
         "--vary", choices=("steps", "guidance", "layers"), help="only this (default: all three)"
     )
     parser.add_argument("--values", type=float, nargs="+", metavar="X", help="of what --vary names")
+    parser.add_argument(
+        "--no-prompts", action="store_true", help="without prompt following, a third of the time"
+    )
     parser.add_argument("--markdown", type=Path, metavar="FILE.md", help="also write tables here")
 
 
@@ -31,7 +34,8 @@ def run(chosen: Namespace) -> None:
     if chosen.vary:
         varied = {chosen.vary: chosen.values or varied[chosen.vary]}
     sweeper = sweep.Sweeper(opened.networks, opened.examples, opened.training, opened.judged, show)
-    found = sweeper.run(varied, chosen.repeats, read_prompts())
+    prompts = {} if chosen.no_prompts else read_prompts()
+    found = sweeper.run(varied, chosen.repeats, prompts)
     found.data["folder"], found.data["split"] = chosen.data.resolve().name, chosen.split
     text = "\n".join(markdown(found))
     print(text)

@@ -151,10 +151,11 @@ def test_a_sweep_gives_the_papers_tables(data, tiny_weights, evaluator, few, tmp
 
 
 def test_one_sweep_without_an_evaluator(data, tiny_weights, few, tmp_path, capsys):
-    more = ["--repeats", 1, "--vary", "guidance", "--values", 0, 2.5]
+    more = ["--repeats", 1, "--vary", "guidance", "--values", 0, 2.5, "--no-prompts"]
     assert run(data, tiny_weights, *more, command="sweep") == 0
     printed = capsys.readouterr().out
-    assert "| 2.5 |" in printed and "FID" not in printed
+    assert "| 2.5 |" in printed
+    assert "FID" not in printed and "prompts followed" not in printed
 
 
 def test_fewer_layers_are_the_same_tokens_decoded_without_the_others(tiny_weights):
