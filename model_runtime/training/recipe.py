@@ -73,7 +73,7 @@ class LengthTraining(Loop):
 class EvaluatorTraining(Loop):
     """The evaluator judges models and is part of none: recipes may leave its table out."""
 
-    steps: int = 2000
+    steps: int = 900
     batch_size: int = 64
     learning_rate: float = 5e-4
     warmup_steps: int = 100
