@@ -46,8 +46,8 @@ class Training:
 
     def __init__(self, folder: Path, recipe: Recipe, out: Path, start: Start | None = None) -> None:
         self.recipe, self.out, self.start = recipe, out, start
-        self.tower_folder = start.card.folder if start else TOWER
-        self.tower = text_part(self.tower_folder, start.tower_config if start else None)
+        self.tower = start.card.folder if start else TOWER
+        self.tower_config = start.tower_config if start else None
         self.device = ranks.join()
         self.motions = data.training_motions(read_clips(folder, "train", _report), recipe.data)
         self.validation = data.plain_motions(read_clips(folder, "val", _report))
@@ -78,11 +78,11 @@ class Training:
         run(stage, loop, self.out, _report)
 
     def _stage(self, name: str) -> Stage:
-        data = self.recipe, self.motions, self.validation, self.statistics
         if name == "rvq":
-            return rvq_stage(*data)
+            return rvq_stage(self.recipe, self.motions, self.validation, self.statistics)
         if name == "evaluator":
-            return evaluator_stage(*data, (self.encoder(), self.tower.sha256))
+            data = self.motions, self.validation, self.statistics
+            return evaluator_stage(self.recipe, *data, self.reader())
         return TOKEN_STAGES[name](self.recipe, *self.corpora())
 
     def corpora(self) -> tuple[Corpus, Corpus]:
@@ -97,10 +97,13 @@ class Training:
 
     def texts(self) -> dict[str, Tensor]:
         captions = distinct_captions(self.motions + self.validation)
-        return text_vectors(self.encoder().embed_corpus(captions), captions)
+        encoder, _ = self.reader()
+        return text_vectors(encoder.embed_corpus(captions), captions)
 
-    def encoder(self) -> TextEncoder:
-        return TextEncoder.open(self.tower_folder, self.tower, self.device)
+    def reader(self) -> tuple[TextEncoder, str]:
+        """The text tower and the SHA-256 of its file."""
+        part = text_part(self.tower, self.tower_config)
+        return TextEncoder.open(self.tower, part, self.device), part.sha256
 
 
 def _report(line: str) -> None:

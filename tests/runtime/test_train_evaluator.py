@@ -97,9 +97,8 @@ def test_an_interrupted_run_ends_with_the_same_evaluator(
 
     def train_until(out, stop_before: int | None) -> None:
         training = Training(kinds, recipe, out, Start.open(str(tiny_weights), False))
-        reader = training.encoder(), training.tower.sha256
         data = training.motions, training.validation, training.statistics
-        stage = evaluator_stage(recipe, *data, reader)
+        stage = evaluator_stage(recipe, *data, training.reader())
         plain = stage.loss
 
         def loss(generator: torch.Generator, step: int):
