@@ -23,7 +23,7 @@ from model_runtime.evaluation.judged import (
     over_repeats,
 )
 from model_runtime.evaluation.measures import plausibility
-from model_runtime.evaluation.metrics import Interval
+from model_runtime.evaluation.metrics import Interval, fid, interval
 from model_runtime.evaluation.prompt_following import follow
 from model_runtime.evaluation.protocol import Example, Round
 from model_runtime.evaluation.report import describe_weights, measure_reconstruction
@@ -170,22 +170,25 @@ class Sweeper:
         return found
 
     def _measure_data(self, repeats: int) -> Fields:
-        """The split's own measures; "training": those without a judge of the training split."""
+        """The split's own measures; "training": those of the training split, or of this one where
+        there is no other; "training_fid": of as many training clips to the split."""
         measured: Fields = {
-            name: asdict(Interval(value))
-            for name, value in asdict(plausibility(_joints(self.examples))).items()
+            "training": asdict(plausibility(_joints(self.training or self.examples)))
         }
-        measured["training"] = asdict(plausibility(_joints(self.training or self.examples)))
-        if self.judged and self._truth is not None:
-            captions = [protocol.draw_captions(self.examples, n) for n in range(repeats)]
-            measured |= over_repeats(
-                [
-                    judge_motions(self._truth, self._truth, self.judged.read(drawn), repeat)
-                    for repeat, drawn in enumerate(captions)
-                ]
-            )
-            data = [*self.examples, *self.training]
-            measured["multimodality"] = judge_same_captions(self.judged, data)
+        if not self.judged or self._truth is None:
+            return measured
+        captions = [protocol.draw_captions(self.examples, n) for n in range(repeats)]
+        measured |= over_repeats(
+            [
+                judge_motions(self._truth, self._truth, self.judged.read(drawn), repeat)
+                for repeat, drawn in enumerate(captions)
+            ]
+        )
+        data = [*self.examples, *self.training]
+        measured["multimodality"] = judge_same_captions(self.judged, data)
+        if len(self.training) >= len(self.examples):
+            trained = self.judged.judge.embed_motions([one.features for one in self.training])
+            measured["training_fid"] = asdict(_fid_of_as_many(trained, self._truth, repeats))
         return measured
 
     def _reconstruct(self, layers: Sequence[int]) -> list[Fields]:
@@ -207,6 +210,15 @@ class Sweeper:
             ]
             rows.append({"layers": num_layers} | judge_variety(judged, features, repeats))
         return rows
+
+
+def _fid_of_as_many(motion: Array, truth: Array, repeats: int) -> Interval:
+    """FID of random rows of `motion` (m, E), as many as `truth` (n, E) has: what real clips get."""
+    drawn = [
+        np.random.default_rng(repeat).choice(motion, len(truth), replace=False)
+        for repeat in range(repeats)
+    ]
+    return interval([fid(rows, truth) for rows in drawn])
 
 
 def _joints(examples: Sequence[Example]) -> list[Array]:

@@ -41,6 +41,9 @@ def markdown(found: Found) -> Iterator[str]:
 def _table_1(found: Found) -> Iterator[str]:
     yield from _heading("Table 1: generation", ["", *JUDGED.values(), "MultiModality"])
     yield _row(["Real motions", *_judged(found.real), _interval(found.real["multimodality"])])
+    if floor := found.real.get("training_fid"):
+        cells = [_interval(floor) if name == "fid" else "-" for name in JUDGED]
+        yield _row(["as many training clips", *cells, "-"])
     variety = {row["layers"]: row for row in found.multimodality}
     for row in found.sweeps["layers"]:
         yield _row([_layers(row["value"]), *_judged(row), _interval(variety[row["value"]])])
