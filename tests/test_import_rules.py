@@ -16,6 +16,7 @@ ALLOWED = {
     "bpy": ("momask_blender/",),
     "mathutils": ("momask_blender/",),
     "torch": (
+        "model_runtime/start_trial.py",
         "model_runtime/torch_backend.py",
         "model_runtime/nets/",
         "model_runtime/training/",
@@ -31,6 +32,8 @@ ALLOWED = {
         "model_runtime/",
         "weights_fetcher/clip.py",
         "weights_fetcher/convert.py",
+        "weights_fetcher/cuda_command.py",
+        "weights_fetcher/cuda_install.py",
         "weights_fetcher/evaluator.py",
         "weights_fetcher/verify.py",
     ),
