@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from model_runtime.nvidia_driver import Driver
@@ -13,7 +13,7 @@ from momask_blender.contract.cuda_folder import Installed
 
 SCRIPT = Path(__file__).with_name("start_trial.py")
 PATIENCE = 90.0  # seconds; the first start reads gigabytes from the disk
-TRIED = "tried.json"  # in the runtime's folder: the driver that it last worked with
+TRIED = "tried.json"  # in the runtime's folder: with which driver it was tried, and what came of it
 
 
 @dataclass(frozen=True)
@@ -55,16 +55,26 @@ def run_trial(folders: Iterable[Path | str], patience: float = PATIENCE) -> Tria
 def trouble_with(installed: Installed, driver: Driver) -> str:
     """Why the installed PyTorch cannot compute on CUDA, in words; empty if it can.
 
-    A success is remembered until the driver or the devices change.
+    Once it has worked it is not tried again until the driver or the devices change.
     """
-    memory = installed.folder / TRIED
-    driver_now = json.dumps(asdict(driver))
-    with contextlib.suppress(OSError, UnicodeDecodeError):
-        if memory.read_text(encoding="utf-8") == driver_now:
-            return ""
+    if recall_trial(installed, driver) == "":
+        return ""
     trial = run_trial(sys.path)
     trouble = trial.error or trial.trouble
-    if not trouble:
-        with contextlib.suppress(OSError):  # a share that cannot be written to is tried each time
-            memory.write_text(driver_now, encoding="utf-8")
+    remember_trial(installed, driver, trouble)
     return trouble
+
+
+def remember_trial(installed: Installed, driver: Driver, trouble: str) -> None:
+    tried = {"driver": driver.version, "devices": driver.devices, "trouble": trouble}
+    with contextlib.suppress(OSError):  # a share that cannot be written to is tried each time
+        (installed.folder / TRIED).write_text(json.dumps(tried), encoding="utf-8")
+
+
+def recall_trial(installed: Installed, driver: Driver) -> str | None:
+    """The trouble of the last trial, "" for none; None if there was no trial with this driver."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        tried = json.loads((installed.folder / TRIED).read_text(encoding="utf-8"))
+        if (tried["driver"], tuple(tried["devices"])) == (driver.version, driver.devices):
+            return tried["trouble"]
+    return None

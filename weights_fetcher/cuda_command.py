@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from model_runtime.cuda_trial import recall_trial
 from model_runtime.nvidia_driver import Driver, read_driver
 from momask_blender.contract.cuda_folder import Installed, runtime_root
 from momask_blender.contract.messages import CudaRuntime, Finished, FoundWheels
@@ -85,6 +86,8 @@ def told(installed: Installed | None, driver: Driver) -> str:
         return f"{ON_CPU}. {installed.in_words()} is installed"
     if driver.lack:
         return f"{ON_CPU}. {installed.in_words()} is installed, but {driver.lack}"
+    if trouble := recall_trial(installed, driver):
+        return f"{ON_CPU}. {installed.in_words()} is installed, but {trouble}"
     return f"CUDA: {installed.in_words()} on {driver.devices[0]}"
 
 

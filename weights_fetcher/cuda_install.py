@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from model_runtime.cuda_trial import Trial, run_trial
+from model_runtime.cuda_trial import Trial, remember_trial, run_trial
+from model_runtime.nvidia_driver import read_driver
 from momask_blender.contract.cuda_folder import SITE, VARIABLE, Installed, python_tag
 from momask_blender.contract.messages import FILES
 from weights_fetcher.catalogue import Package
@@ -125,6 +126,7 @@ class Installer:
             wheels={wheel.name: wheel.sha256 for wheel in wheels},
         )
         self.store.put(installed, sums)
+        remember_trial(installed, read_driver(), trial.trouble)
         return installed
 
     def _unpack(self, wheels: Sequence[Wheel], site: Path) -> dict[str, str]:
