@@ -34,7 +34,7 @@ def open_networks(folder: Path, device: str = "auto") -> Networks:
     if not trouble:
         try:
             return _on_torch(folder, "cuda")
-        except (ImportError, OSError, RuntimeError) as error:  # a library, the driver, its memory
+        except (ImportError, AttributeError, OSError, RuntimeError) as error:
             if device == "cuda":
                 raise
             words = " ".join(f"{type(error).__name__}: {error}".split())
