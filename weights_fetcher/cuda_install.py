@@ -88,7 +88,7 @@ class Installer:
     def not_offered(self) -> str:
         return (
             f"{self.release.title} is not offered for Python {self.python} on {self.platform}. "
-            "Import a folder of wheels instead: docs/cuda.md says how."
+            "Import a folder of wheels that pip has fetched instead, see docs/cuda.md."
         )
 
     def _bring(self, package: Package) -> Wheel:
