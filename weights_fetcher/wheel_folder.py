@@ -44,8 +44,8 @@ def find_wheels(folder: Path, platform: str, python: str, report: Reporter) -> l
         raise FetchError(f"Cannot read {folder}: {error.strerror}.", FILES) from error
     if not any(WheelName.of(file.name).distribution == "torch" for file in files):
         raise FetchError(
-            f"{folder} holds no torch wheel for Python {python} on {platform}. Such a machine fetches "
-            "one with `pip download --only-binary=:all: torch`, see docs/cuda.md."
+            f"{folder} holds no torch wheel for Python {python} on {platform}. Fetch one there with "
+            "`pip download --only-binary=:all: torch`, see docs/cuda.md."
         )
     return wheels
 
