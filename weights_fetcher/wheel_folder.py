@@ -44,7 +44,7 @@ def find_wheels(folder: Path, platform: str, python: str, report: Reporter) -> l
         raise FetchError(f"Cannot read {folder}: {error.strerror}.", FILES) from error
     if not any(WheelName.of(file.name).distribution == "torch" for file in files):
         raise FetchError(
-            f"{folder} holds no torch wheel for Python {python} on {platform}. Fetch one there with "
+            f"{folder} holds no torch wheel for Python {python} on {platform}. Fetch one there by "
             "`pip download --only-binary=:all: torch`, see docs/cuda.md."
         )
     return wheels
