@@ -61,6 +61,9 @@ class Phases:
         self._done += 1
         self._announce()
 
+    def notice(self, text: str) -> None:
+        self._send(Notice(text=text, job=self._job))
+
     def end(self) -> None:
         if self._phase:
             self.seconds[self._phase] = round(time.perf_counter() - self._began, 3)
@@ -92,6 +95,8 @@ class MotionMaker:
             self._networks = open_networks(find_weights(weights), device)
             self._known = KnownPrompts.read(self._networks.card)
             self._opened = (weights, device)
+            if self._networks.detour:
+                phases.notice(self._networks.detour)
         phases.step()
         return self._networks
 

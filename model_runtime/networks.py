@@ -163,6 +163,7 @@ class Networks(ABC):
     """
 
     runs_on: str  # in words, for a panel
+    detour: str = ""  # why not on the device that was to be expected, in words
 
     def __init__(self, card: ModelCard) -> None:
         """Raises WeightsError for a folder that is damaged or incomplete."""
