@@ -25,6 +25,7 @@ LEG_LENGTH = float(-REST_OFFSETS[[INDEX["left_knee"], INDEX["left_ankle"]], 1].s
 SPEED_WINDOW = 0.05  # seconds to each side: one frame of the model's
 HEIGHT = 0.05  # metres above where the point is at rest
 LONGEST_GAP, SHORTEST_RUN = 0.13, 0.15  # seconds
+SETTLES = 0.35  # seconds that a foot takes to stand
 STAYS_WHILE = {"speed": 1.6, "height": 1.4}  # times the limit for beginning a contact
 FLOOR_ERROR = 0.03  # metres that a motion as a whole may float or sink
 
@@ -93,6 +94,28 @@ def find_contacts(track: FootTrack, fps: float, strict: bool = False) -> Contact
     flat = _tidy(balls & ankles & (upright > LIES_FLAT), fps) & balls
     heading = np.unwrap(headings(track.turns), axis=0)[..., None]
     return Contacts(balls, _each_run(flat, heading, limits.pivot, limits.pause, fps))
+
+
+def contacts_across(kept: Contacts, made: Contacts, is_kept: Flags, fps: float) -> Contacts:
+    """As `kept` where frames are kept (T,), and as `made` between.
+
+    A foot that is still on its way at a seam comes to stand a moment later.
+    """
+    balls, flat = (
+        _across(ours, theirs, is_kept, fps)
+        for ours, theirs in ((kept.balls, made.balls), (kept.flat, made.flat))
+    )
+    return Contacts(balls, flat & balls)
+
+
+def _across(kept: Flags, made: Flags, is_kept: Flags, fps: float) -> Flags:
+    flags = np.where(is_kept[:, None], kept, _tidy(np.where(is_kept[:, None], kept, made), fps))
+    pause = round(SETTLES * fps)
+    for start, end in runs_of(~is_kept):
+        for edge, near in ((start - 1, slice(start, start + pause)), (end, slice(end - pause, end))):
+            if 0 <= edge < len(flags):
+                flags[near] &= flags[edge] | is_kept[near, None]
+    return flags
 
 
 def headings(turns: Array) -> Array:

@@ -13,10 +13,11 @@ from ..fitting import Rig, read_rig
 from ..refs import Ref
 from ..retarget.border import pose_to_blender
 from ..retarget.channels import BoneKeys, bone_keys
+from ..retarget.contacts import Contacts, contacts_across, find_contacts, track_pose
 from ..retarget.fit import Fit
 from ..retarget.target import BoneMotion
 from ..rig.joint_map import JointMap
-from .join import Stretch, joined
+from .join import Stretch, joined, pose_at
 from .layers import Destination, destination_of
 from .ranges import Frames
 from .shown import Shown, read_shown
@@ -100,14 +101,15 @@ def _stretch_frames(gap: Gap, window: Frames, gaps: Sequence[Gap], fps: float) -
 
 
 def made_keys(
-    filling: Filling, pose: Pose
+    filling: Filling, pose: Pose, made: Pose
 ) -> Generator[None, None, list[tuple[Gap, list[BoneKeys]]]]:
     """For each gap the keys of every bone, from the frame before it to the one after it.
 
-    `pose` (20 fps, model axes) is the whole window with its gaps filled.
+    `pose` (20 fps, model axes) is the whole window with its gaps filled, `made` the same somewhere
+    else: there feet stand still where they stand.
     """
-    filled = pose_to_blender(pose)
-    found = []
+    filled, somewhere = pose_to_blender(pose), pose_to_blender(made)
+    feet, found = filling.rig.fit.feet, []
     for gap in filling.gaps:
         frames = _stretch_frames(gap, filling.window, filling.gaps, filling.wish.fps)
         first = gap.frames.first - frames[0]
@@ -115,11 +117,23 @@ def made_keys(
         times = (np.array(frames) - filling.window.first) / filling.step
         stretch = Stretch(times, rows, filling.wish.fps)
         shown = filling.shown.at(frames)
-        motion = yield from joined(filling.rig.target, filled, shown, stretch, filling.rig.fit.feet)
+        contacts = None if feet == "OFF" else _contacts(filled, somewhere, stretch, feet == "STRICT")
+        yield
+        motion = yield from joined(filling.rig.target, filled, shown, stretch, contacts, feet=="STRICT")
         yield
         found.append((gap, _keys(filling, motion, rows)))
         yield
     return found
+
+
+def _contacts(filled: Pose, made: Pose, stretch: Stretch, is_strict: bool) -> Contacts:
+    low = track_pose(pose_at(filled, stretch.times)).balls[..., 2] < 0.1
+    kept, new = (
+        find_contacts(track_pose(pose_at(pose, stretch.times)), stretch.fps, is_strict or pose is made)
+        for pose in (filled, made)
+    )
+    new = Contacts(new.balls & low, new.flat & low)
+    return contacts_across(kept, new, stretch.is_kept, stretch.fps)
 
 
 def _keys(filling: Filling, motion: BoneMotion, rows: tuple[int, int]) -> list[BoneKeys]:

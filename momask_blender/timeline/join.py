@@ -11,7 +11,7 @@ from ..contract.pose import Pose
 from ..contract.resample import catmull_rom
 from ..contract.seams import FADE_SECONDS, join_positions, join_rotations
 from ..retarget.channels import basis_rotations, turns_from_basis
-from ..retarget.contacts import find_contacts, track_pose
+from ..retarget.contacts import Contacts
 from ..retarget.feet import planting
 from ..retarget.solve import solve_motion
 from ..retarget.target import BoneMotion, Target
@@ -42,27 +42,28 @@ def pose_at(pose: Pose, times: Array) -> Pose:
 
 
 def joined(
-    target: Target, pose: Pose, shown: BoneMotion, stretch: Stretch, feet: str
+    target: Target,
+    pose: Pose,
+    shown: BoneMotion,
+    stretch: Stretch,
+    contacts: Contacts | None,
+    is_strict: bool = False,
 ) -> Generator[None, None, BoneMotion]:
     """The pose (Blender axes, 20 fps) in the gap of a stretch, `shown` (T rows) outside it.
 
-    In short steps. `shown` inside the gap counts for the root bone only, which stays as it is.
+    In short steps. `shown` inside the gap counts for the root bone only, which stays as it is. Feet
+    are planted where there are `contacts` (T rows).
     """
-    at_rows = pose_at(pose, stretch.times)
-    made = solve_motion(at_rows, target)
+    made = solve_motion(pose_at(pose, stretch.times), target)
     yield
     if target.root >= 0:
         made = _on_root(target, made, shown)
     motion = _between_kept(target, made, shown, stretch)
     yield
-    if feet == "OFF":
+    if contacts is None:
         return motion
-    is_strict = feet == "STRICT"
-    contacts = find_contacts(track_pose(at_rows), stretch.fps, is_strict)
-    yield
-    motion = yield from planting(target, motion, contacts, stretch.fps, is_strict)
-    yield
-    return _between_kept(target, motion, shown, stretch)
+    kept = stretch.is_kept
+    return (yield from planting(target, motion, contacts, stretch.fps, is_strict, is_kept=kept))
 
 
 def _between_kept(

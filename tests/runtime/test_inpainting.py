@@ -56,7 +56,7 @@ def motion_with(joints: np.ndarray, is_kept: np.ndarray) -> SourceMotion:
 
 def fill(networks: Any, source: SourceMotion, seeds: list[int]) -> list[Pose]:
     nothing = np.zeros(networks.configs.base.text_size, np.float32)
-    return inpaint(networks, nothing, source, seeds, QUIET)
+    return [filled.pose for filled in inpaint(networks, nothing, source, seeds, QUIET)]
 
 
 @pytest.mark.parametrize("where", GAPS)
