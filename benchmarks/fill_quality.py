@@ -162,11 +162,18 @@ def measured(clip: Clip, chosen: argparse.Namespace, maker: MotionMaker) -> dict
 
 def row(name: str, every: list[Figures]) -> str:
     jumps = np.concatenate([each.jumps for each in every])
-    columns = {each.name: np.array([getattr(f, each.name) for f in every]) for each in fields(Figures) if each.name != "jumps"}
+    columns = {
+        each.name: np.array([getattr(f, each.name) for f in every])
+        for each in fields(Figures)
+        if each.name != "jumps"
+    }
     cells = [
         name,
         f"{100 * columns['contact'].mean():.0f}",
-        *(f"{np.median(columns[c]):.1f}, {columns[c].mean():.1f}, {columns[c].max():.1f}" for c in ("skate", "slide")),
+        *(
+            f"{np.median(columns[c]):.1f}, {columns[c].mean():.1f}, {columns[c].max():.1f}"
+            for c in ("skate", "slide")
+        ),
         f"{columns['knees'].mean():.0f}",
         f"{np.median(jumps):.2f}, {100 * (jumps > JUMP).mean():.0f} %",
         f"{np.median(columns['step_cm']):.2f}, {columns['step_cm'].max():.2f}",
@@ -176,7 +183,10 @@ def row(name: str, every: list[Figures]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-HEADER = "| | contact % | skate cm/s | slide cm/s | knees m/s3 | seams | step cm | turn | moved mm |\n|" + "---|" * 9
+HEADER = (
+    "| | contact % | skate cm/s | slide cm/s | knees m/s3 | seams | step cm | turn | moved mm |\n|"
+    + "---|" * 9
+)
 
 
 def main() -> None:
@@ -193,12 +203,23 @@ def main() -> None:
     maker, found = MotionMaker(), {}
     for clip in cases(chosen.mocap, chosen.split, chosen.clips, chosen.seconds):
         found[clip.name] = measured(clip, chosen, maker)
-        print(clip.name, " ".join(f"{k}={v:.2f}" for k, v in asdict(found[clip.name]["filled"]).items() if k != "jumps"), found[clip.name]["filled"].jumps, flush=True)
+        print(
+            clip.name,
+            " ".join(
+                f"{k}={v:.2f}"
+                for k, v in asdict(found[clip.name]["filled"]).items()
+                if k != "jumps"
+            ),
+            found[clip.name]["filled"].jumps,
+            flush=True,
+        )
     print(HEADER)
     for name in ("recorded", "filled"):
         print(row(name, [each[name] for each in found.values()]))
     if chosen.json:
-        chosen.json.write_text(json.dumps({k: {n: asdict(f) for n, f in v.items()} for k, v in found.items()}))
+        chosen.json.write_text(
+            json.dumps({k: {n: asdict(f) for n, f in v.items()} for k, v in found.items()})
+        )
 
 
 if __name__ == "__main__":

@@ -93,9 +93,7 @@ def inpaint(
     fills = []
     for candidates in filled.reshape(len(seeds), NUM_CANDIDATES, *tokens.shape):
         best = _best(networks, candidates, seen, known, most)
-        fills.append(
-            Filled(_replaced(guess, near, best.pose), _replaced(guess, near, best.made))
-        )
+        fills.append(Filled(_replaced(guess, near, best.pose), _replaced(guess, near, best.made)))
         report.step()
     return fills
 
@@ -115,15 +113,18 @@ def in_short_gaps(is_kept: Kept) -> Kept:
     return short
 
 
-def about_short_gaps(is_kept: Kept) -> str:
-    """Words for the user about gaps that are interpolated; empty if there are none."""
-    short = find_gaps(~in_short_gaps(is_kept))
-    if not short:
+def about_short_gaps(is_kept: Kept, names: Sequence[str] = ()) -> str:
+    """Words for the user about gaps that are interpolated; empty if there are none. `names` of all
+    gaps, in order; without them they are called by their frames, counted from 0."""
+    gaps, short = find_gaps(is_kept), in_short_gaps(is_kept)
+    if len(names) != len(gaps):
+        names = [f"{gap.start}:{gap.stop - 1}" for gap in gaps]
+    places = [name for gap, name in zip(gaps, names, strict=True) if short[gap.start]]
+    if not places:
         return ""
-    places = ", ".join(f"{gap.start}:{gap.stop - 1}" for gap in short)
     return (
-        f"Too short for the model, which makes {SHORTEST_GAP} frames at a time, and therefore "
-        f"interpolated: {places}."
+        f"Too short for the model, which makes {SHORTEST_GAP / FPS:g} s at a time, and therefore "
+        f"interpolated: {', '.join(places)}."
     )
 
 
@@ -162,9 +163,7 @@ def join(made: Pose, kept: Pose, is_kept: Kept, most: float) -> tuple[Pose, floa
     return Pose(root, rotation.continuous(rotations)), strain
 
 
-def _best(
-    networks: Networks, candidates: Tokens, kept: Pose, is_kept: Kept, most: float
-) -> Filled:
+def _best(networks: Networks, candidates: Tokens, kept: Pose, is_kept: Kept, most: float) -> Filled:
     """The candidate (C, N, Q) with the least strain, joined to the kept frames."""
     floor = pose_to_joints(kept)[..., 1].min()
     attempts = []

@@ -143,7 +143,7 @@ class MotionMaker:
                 send(notice)
         else:
             vector = np.zeros(networks.configs.base.text_size, dtype=np.float32)
-        if words := about_short_gaps(source.is_kept):
+        if words := about_short_gaps(source.is_kept, request.gap_names):
             send(Notice(text=words, job=request.job))
         phases.num_parts = 2 + count_steps(networks, sampling, source.is_kept) + request.variations
         phases.step()

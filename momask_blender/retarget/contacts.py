@@ -25,7 +25,6 @@ LEG_LENGTH = float(-REST_OFFSETS[[INDEX["left_knee"], INDEX["left_ankle"]], 1].s
 SPEED_WINDOW = 0.05  # seconds to each side: one frame of the model's
 HEIGHT = 0.05  # metres above where the point is at rest
 LONGEST_GAP, SHORTEST_RUN = 0.13, 0.15  # seconds
-SETTLES = 0.35  # seconds that a foot takes to stand
 STAYS_WHILE = {"speed": 1.6, "height": 1.4}  # times the limit for beginning a contact
 FLOOR_ERROR = 0.03  # metres that a motion as a whole may float or sink
 
@@ -64,6 +63,7 @@ class Contacts:
 
     balls: Flags
     flat: Flags  # the heel too; only where the ball is
+    kept: Flags | None = None  # (T,) frames that stay as they are, whatever stands; None: no frame
 
 
 def track_pose(pose: Pose) -> FootTrack:
@@ -89,33 +89,11 @@ def find_contacts(track: FootTrack, fps: float, strict: bool = False) -> Contact
     upright = rotation.rotate(track.turns, UP)[..., 2]
     balls = _low_and_slow(track.balls - floor, fps, limits.speed * size, size)
     balls &= upright > FACES_FLOOR
-    balls = _each_run(balls, track.balls[..., :2], limits.slide * size, limits.pause, fps)
+    balls = cut_where_moved(balls, track.balls[..., :2], limits.slide * size, limits.pause, fps)
     ankles = _low_and_slow(track.ankles - floor, fps, limits.speed * size, size)
-    flat = _tidy(balls & ankles & (upright > LIES_FLAT), fps) & balls
+    flat = tidied(balls & ankles & (upright > LIES_FLAT), fps) & balls
     heading = np.unwrap(headings(track.turns), axis=0)[..., None]
-    return Contacts(balls, _each_run(flat, heading, limits.pivot, limits.pause, fps))
-
-
-def contacts_across(kept: Contacts, made: Contacts, is_kept: Flags, fps: float) -> Contacts:
-    """As `kept` where frames are kept (T,), and as `made` between.
-
-    A foot that is still on its way at a seam comes to stand a moment later.
-    """
-    balls, flat = (
-        _across(ours, theirs, is_kept, fps)
-        for ours, theirs in ((kept.balls, made.balls), (kept.flat, made.flat))
-    )
-    return Contacts(balls, flat & balls)
-
-
-def _across(kept: Flags, made: Flags, is_kept: Flags, fps: float) -> Flags:
-    flags = np.where(is_kept[:, None], kept, _tidy(np.where(is_kept[:, None], kept, made), fps))
-    pause = round(SETTLES * fps)
-    for start, end in runs_of(~is_kept):
-        for edge, near in ((start - 1, slice(start, start + pause)), (end, slice(end - pause, end))):
-            if 0 <= edge < len(flags):
-                flags[near] &= flags[edge] | is_kept[near, None]
-    return flags
+    return Contacts(balls, cut_where_moved(flat, heading, limits.pivot, limits.pause, fps))
 
 
 def headings(turns: Array) -> Array:
@@ -147,7 +125,7 @@ def _low_and_slow(points: Array, fps: float, limit: float, size: float) -> Flags
     for side in range(stays.shape[1]):
         for start, end in runs_of(stays[:, side]):
             stays[start:end, side] = begins[start:end, side].any()
-    return _tidy(stays, fps)
+    return tidied(stays, fps)
 
 
 def _speeds(points: Array, fps: float) -> Array:
@@ -159,7 +137,7 @@ def _speeds(points: Array, fps: float) -> Array:
     return np.linalg.norm(points[after] - points[before], axis=-1) / seconds
 
 
-def _tidy(flags: Flags, fps: float) -> Flags:
+def tidied(flags: Flags, fps: float) -> Flags:
     """Short gaps closed, then short runs dropped; a run cut by the clip's end may be short."""
     flags, last = flags.copy(), len(flags)
     for side in range(flags.shape[1]):
@@ -172,7 +150,7 @@ def _tidy(flags: Flags, fps: float) -> Flags:
     return flags
 
 
-def _each_run(flags: Flags, values: Array, limit: float, pause: float, fps: float) -> Flags:
+def cut_where_moved(flags: Flags, values: Array, limit: float, pause: float, fps: float) -> Flags:
     """Runs cut where `values` (T, S, C) have moved away by more than `limit`, with a pause."""
     flags = flags.copy()
     for side in range(flags.shape[1]):

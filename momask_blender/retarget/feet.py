@@ -34,28 +34,29 @@ def planting(
     fps: float,
     strict: bool,
     ground: float = 0.0,
-    is_kept: Flags | None = None,
 ) -> Generator[None, None, BoneMotion]:
     """The same motion, its feet locked where they stand, and none under the floor.
 
     In short steps; the generator returns the motion. The floor lies `ground` metres above that of
-    the rig's rest pose. Frames that are kept (T,) stay as they are, and so do feet that stand on
-    from there; what is done to the others begins gently beside them.
+    the rig's rest pose. Frames that the contacts keep stay as they are, and feet that stand on from
+    there stay in their place; what is done to others begins gently beside them.
     """
     legs = legs_of(target)
     if not legs.sides:
         return motion
-    kept = np.zeros(len(motion.turns), bool) if is_kept is None else is_kept
+    kept = np.zeros(len(motion.turns), bool) if contacts.kept is None else contacts.kept
     changes = 1.0 - fade_weights(kept[:, None], fps)  # (T, 1)
     stands, flat = contacts.balls[:, legs.sides], contacts.flat[:, legs.sides]
     heads = bone_heads(target, motion)
     hips, ankles = heads[:, legs.thighs], heads[:, legs.feet]
     yield
     feet = _laid_flat(motion.turns[:, legs.feet], flat, kept, fps)
+    yield
     balls = ankles + rotation.rotate(motion.turns[:, legs.feet], legs.soles)
     balls = _locked(balls, stands, kept, _floors(legs, ground), fps)
     yield
     feet, balls = _above_floor(legs, feet, balls, changes, ground)
+    yield
     near = fade_weights(stands, fps)
     yield
     carried = smoothed(_carried_down(legs, ankles, feet, balls, near), fps, SMOOTHING)

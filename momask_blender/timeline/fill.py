@@ -13,11 +13,10 @@ from ..fitting import Rig, read_rig
 from ..refs import Ref
 from ..retarget.border import pose_to_blender
 from ..retarget.channels import BoneKeys, bone_keys
-from ..retarget.contacts import Contacts, contacts_across, find_contacts, track_pose
 from ..retarget.fit import Fit
 from ..retarget.target import BoneMotion
 from ..rig.joint_map import JointMap
-from .join import Stretch, joined, pose_at
+from .join import Stretch, joined
 from .layers import Destination, destination_of
 from .ranges import Frames
 from .shown import Shown, read_shown
@@ -69,6 +68,21 @@ class Filling:
                 runs.append((each[0], each[-1]))
         return runs
 
+    def gap_names(self) -> tuple[str, ...]:
+        """The scene's frames in each run of the pose's frames that are not kept."""
+        runs = self.kept_moments()
+        borders = [(-1, runs[0][0]), *((a[1], b[0]) for a, b in itertools.pairwise(runs))]
+        borders.append((runs[-1][1], len(self.shown.pose.root)))
+        names = []
+        for before, after in borders:
+            if after - before > 1:
+                low, high = (self.window.first + self.step * row for row in (before, after))
+                within = [
+                    g.frames for g in self.gaps if low < g.frames.last and g.frames.first < high
+                ]
+                names.append(", ".join(f"frames {frames}" for frames in within))
+        return tuple(names)
+
 
 def read_filling(
     armature: Object, joint_map: JointMap, wish: Wish
@@ -105,35 +119,23 @@ def made_keys(
 ) -> Generator[None, None, list[tuple[Gap, list[BoneKeys]]]]:
     """For each gap the keys of every bone, from the frame before it to the one after it.
 
-    `pose` (20 fps, model axes) is the whole window with its gaps filled, `made` the same somewhere
-    else: there feet stand still where they stand.
+    `pose` (20 fps, model axes) is the whole window with its gaps filled, `made` the same before it
+    was moved: there feet that stand stand still.
     """
-    filled, somewhere = pose_to_blender(pose), pose_to_blender(made)
-    feet, found = filling.rig.fit.feet, []
+    filled, in_own_place = pose_to_blender(pose), pose_to_blender(made)
+    found = []
     for gap in filling.gaps:
         frames = _stretch_frames(gap, filling.window, filling.gaps, filling.wish.fps)
         first = gap.frames.first - frames[0]
         rows = (first, first + len(gap.frames))
         times = (np.array(frames) - filling.window.first) / filling.step
         stretch = Stretch(times, rows, filling.wish.fps)
-        shown = filling.shown.at(frames)
-        contacts = None if feet == "OFF" else _contacts(filled, somewhere, stretch, feet == "STRICT")
-        yield
-        motion = yield from joined(filling.rig.target, filled, shown, stretch, contacts, feet=="STRICT")
+        shown, feet = filling.shown.at(frames), filling.rig.fit.feet
+        motion = yield from joined(filling.rig.target, filled, in_own_place, shown, stretch, feet)
         yield
         found.append((gap, _keys(filling, motion, rows)))
         yield
     return found
-
-
-def _contacts(filled: Pose, made: Pose, stretch: Stretch, is_strict: bool) -> Contacts:
-    low = track_pose(pose_at(filled, stretch.times)).balls[..., 2] < 0.1
-    kept, new = (
-        find_contacts(track_pose(pose_at(pose, stretch.times)), stretch.fps, is_strict or pose is made)
-        for pose in (filled, made)
-    )
-    new = Contacts(new.balls & low, new.flat & low)
-    return contacts_across(kept, new, stretch.is_kept, stretch.fps)
 
 
 def _keys(filling: Filling, motion: BoneMotion, rows: tuple[int, int]) -> list[BoneKeys]:

@@ -56,7 +56,8 @@ class Fill:
         assert self.filling is not None
         try:
             kept = tuple(self.filling.kept_moments())
-            return Inpaint(source=str(source), kept=kept, out=out, **self.asked)
+            names = self.filling.gap_names()
+            return Inpaint(source=str(source), kept=kept, gap_names=names, out=out, **self.asked)
         except ValueError as error:
             raise UserError(str(error)) from error
 

@@ -11,8 +11,9 @@ from ..contract.pose import Pose
 from ..contract.resample import catmull_rom
 from ..contract.seams import FADE_SECONDS, join_positions, join_rotations
 from ..retarget.channels import basis_rotations, turns_from_basis
-from ..retarget.contacts import Contacts
+from ..retarget.contacts import track_pose
 from ..retarget.feet import planting
+from ..retarget.gap_contacts import contacts_in_gap
 from ..retarget.solve import solve_motion
 from ..retarget.target import BoneMotion, Target
 
@@ -42,28 +43,26 @@ def pose_at(pose: Pose, times: Array) -> Pose:
 
 
 def joined(
-    target: Target,
-    pose: Pose,
-    shown: BoneMotion,
-    stretch: Stretch,
-    contacts: Contacts | None,
-    is_strict: bool = False,
+    target: Target, pose: Pose, made: Pose, shown: BoneMotion, stretch: Stretch, feet: str
 ) -> Generator[None, None, BoneMotion]:
     """The pose (Blender axes, 20 fps) in the gap of a stretch, `shown` (T rows) outside it.
 
-    In short steps. `shown` inside the gap counts for the root bone only, which stays as it is. Feet
-    are planted where there are `contacts` (T rows).
+    In short steps. Feet stand where they do in `made`, the pose before it was moved to the kept
+    frames. `shown` inside the gap counts for the root bone only, which stays as it is.
     """
-    made = solve_motion(pose_at(pose, stretch.times), target)
+    at_rows, made_at_rows = (pose_at(each, stretch.times) for each in (pose, made))
+    motion = solve_motion(at_rows, target)
     yield
     if target.root >= 0:
-        made = _on_root(target, made, shown)
-    motion = _between_kept(target, made, shown, stretch)
+        motion = _on_root(target, motion, shown)
+    motion = _between_kept(target, motion, shown, stretch)
     yield
-    if contacts is None:
+    if feet == "OFF":
         return motion
-    kept = stretch.is_kept
-    return (yield from planting(target, motion, contacts, stretch.fps, is_strict, is_kept=kept))
+    tracks, is_strict = (track_pose(at_rows), track_pose(made_at_rows)), feet == "STRICT"
+    contacts = contacts_in_gap(*tracks, stretch.is_kept, stretch.fps, is_strict)
+    yield
+    return (yield from planting(target, motion, contacts, stretch.fps, is_strict))
 
 
 def _between_kept(
