@@ -9,7 +9,7 @@ import argparse
 import json
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from model_runtime.motions import MotionMaker, Phases
 from model_runtime.training.layouts import Clip, read_clips
+from momask_blender.contract import rotation
 from momask_blender.contract.pose import solve_pose
 from momask_blender.contract.seams import Gap
 from momask_blender.contract.skeleton import FPS
@@ -64,7 +65,7 @@ def shown(armature: Any, frames: Frames, fps: float) -> measures.Shown:
 def figures(motion: measures.Shown, gap: Gap, kept: measures.Shown | None = None) -> Figures:
     """`kept`: the motion before it was filled."""
     size, inside = measures.size_of(motion), slice(gap.start - 1, gap.stop + 1)
-    balls = [measures._ball(motion, side) for side in "lr"]
+    balls = [measures.ball_of(motion, side) for side in "lr"]
     toes = np.stack([ball for ball, _ in balls], axis=1) / size  # (T, 2, 3)
     toes[..., 2] -= np.array([rest for _, rest in balls]) / size
     heads = np.stack(list(motion.heads.values()), axis=1) / size  # (T, B, 3)
@@ -116,8 +117,8 @@ def _off_course(heads: Array, frame: int) -> float:
 
 
 def _off_turn(axes: Array, frame: int) -> float:
-    middle = axes[frame - 1] + measures.rotation.continuous(axes[frame - 1 : frame + 2])[2]
-    apart = measures.degrees_apart(axes[frame], measures.rotation.normalized(middle))
+    middle = axes[frame - 1] + rotation.continuous(axes[frame - 1 : frame + 2])[2]
+    apart = measures.degrees_apart(axes[frame], rotation.normalized(middle))
     return float(apart.max())
 
 
@@ -129,15 +130,14 @@ def cases(folder: Path, split: str, count: int, seconds: float) -> Iterator[Clip
         yield every[round(number)]
 
 
-def fill(armature: Any, gap: Frames, whole: Frames, fps: float, prompt: str, maker: MotionMaker):
-    wish = Wish(gaps=(gap,), whole=whole, fps=fps, fit=Fit())
+def fill(armature: Any, wish: Wish, prompt: str, maker: MotionMaker) -> None:
     asked = Fill(Ref.of(armature), known_maps.map_of(armature), wish, {"prompt": prompt})
     with tempfile.TemporaryDirectory() as name:
         source = Path(name) / "source.npz"
         run_to_end(asked.read(source))
         request = asked.request(source, str(Path(name) / "filled.npz"))
-        ignore = lambda message: None  # noqa: E731
-        finished = maker.fill(request, ignore, Phases(ignore, 0))
+        heard: list[Any] = []
+        finished = maker.fill(request, heard.append, Phases(heard.append, 0))
         for _ in asked.steps(finished, request):
             pass
 
@@ -155,71 +155,66 @@ def measured(clip: Clip, chosen: argparse.Namespace, maker: MotionMaker) -> dict
     gap = Frames(first, first + length - 1)
     rows = Gap(gap.first - whole.first, gap.last + 1 - whole.first)
     before = shown(armature, whole, chosen.fps)
-    fill(armature, gap, whole, chosen.fps, clip.captions[0] if chosen.captions else "", maker)
+    wish = Wish(gaps=(gap,), whole=whole, fps=chosen.fps, fit=Fit())
+    fill(armature, wish, clip.captions[0] if chosen.captions else "", maker)
     after = shown(armature, whole, chosen.fps)
     return {"recorded": figures(before, rows), "filled": figures(after, rows, before)}
 
 
-def row(name: str, every: list[Figures]) -> str:
-    jumps = np.concatenate([each.jumps for each in every])
-    columns = {
-        each.name: np.array([getattr(f, each.name) for f in every])
-        for each in fields(Figures)
-        if each.name != "jumps"
-    }
-    cells = [
-        name,
-        f"{100 * columns['contact'].mean():.0f}",
-        *(
-            f"{np.median(columns[c]):.1f}, {columns[c].mean():.1f}, {columns[c].max():.1f}"
-            for c in ("skate", "slide")
-        ),
-        f"{columns['knees'].mean():.0f}",
-        f"{np.median(jumps):.2f}, {100 * (jumps > JUMP).mean():.0f} %",
-        f"{np.median(columns['step_cm']):.2f}, {columns['step_cm'].max():.2f}",
-        f"{np.median(columns['turn_degrees']):.1f}, {columns['turn_degrees'].max():.1f}",
-        f"{columns['moved_mm'].max():.3f}",
-    ]
-    return f"| {' | '.join(cells)} |"
-
-
 HEADER = (
-    "| | contact % | skate cm/s | slide cm/s | knees m/s3 | seams | step cm | turn | moved mm |\n|"
-    + "---|" * 9
+    *("", "contact %", "skate cm/s", "slide cm/s", "knees m/s3", "seams", f"over {JUMP}"),
+    *("off its way cm", "degrees", "kept moved mm"),
 )
+
+
+def row(name: str, every: list[Figures]) -> list[str]:
+    """Skate and slide as median and mean; of what must not happen the worst."""
+    contact, skate, slide = (
+        np.array([getattr(each, column) for each in every])
+        for column in ("contact", "skate", "slide")
+    )
+    jumps = np.concatenate([each.jumps for each in every])
+    pooled = (contact * skate).sum() / max(contact.sum(), 1e-9)
+    return [
+        name,
+        f"{100 * contact.mean():.0f}",
+        f"{np.median(skate):.1f}, {pooled:.1f}",
+        f"{np.median(slide):.1f}, {slide.mean():.1f}",
+        f"{np.median([each.knees for each in every]):.0f}",
+        f"{np.median(jumps):.2f}",
+        f"{100 * (jumps > JUMP).mean():.0f} %",
+        f"{max(each.step_cm for each in every):.1f}",
+        f"{max(each.turn_degrees for each in every):.1f}",
+        f"{max(each.moved_mm for each in every):.3f}",
+    ]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("mocap", type=Path)
-    parser.add_argument("rig", type=Path)
+    parser.add_argument("mocap", type=Path, help="folder with joints, texts and splits")
+    parser.add_argument("rig", type=Path, help="a character's file")
     parser.add_argument("--split", default="val")
     parser.add_argument("--clips", type=int, default=12)
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--fps", type=int, default=30)
-    parser.add_argument("--captions", action="store_true")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--captions", action="store_true", help="fill by the clips' captions")
+    parser.add_argument("--json", type=Path, metavar="FILE")
     chosen = parser.parse_args()
-    maker, found = MotionMaker(), {}
-    for clip in cases(chosen.mocap, chosen.split, chosen.clips, chosen.seconds):
-        found[clip.name] = measured(clip, chosen, maker)
-        print(
-            clip.name,
-            " ".join(
-                f"{k}={v:.2f}"
-                for k, v in asdict(found[clip.name]["filled"]).items()
-                if k != "jumps"
-            ),
-            found[clip.name]["filled"].jumps,
-            flush=True,
-        )
-    print(HEADER)
-    for name in ("recorded", "filled"):
-        print(row(name, [each[name] for each in found.values()]))
+    maker = MotionMaker()
+    found = {
+        clip.name: measured(clip, chosen, maker)
+        for clip in cases(chosen.mocap, chosen.split, chosen.clips, chosen.seconds)
+    }
+    lines = [HEADER, ["---"] * len(HEADER)]
+    lines += [row(name, [each[name] for each in found.values()]) for name in ("recorded", "filled")]
+    for line in lines:
+        print(f"| {' | '.join(line)} |")
     if chosen.json:
-        chosen.json.write_text(
-            json.dumps({k: {n: asdict(f) for n, f in v.items()} for k, v in found.items()})
-        )
+        every = {
+            clip: {name: asdict(each) for name, each in both.items()}
+            for clip, both in found.items()
+        }
+        chosen.json.write_text(json.dumps(every, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":
