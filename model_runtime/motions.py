@@ -17,7 +17,7 @@ from model_runtime.inpainting import about_short_gaps, check_fills, inpaint, sam
 from model_runtime.networks import Networks, Text, find_weights
 from model_runtime.pipeline import Motion, generate
 from model_runtime.sampling import Sampling
-from model_runtime.source_motion import filled_arrays, read_source
+from model_runtime.source_motion import as_made, filled_arrays, read_source
 from momask_blender.contract.messages import (
     Finished,
     Generate,
@@ -148,14 +148,15 @@ class MotionMaker:
                 send(notice)
         else:
             vector = np.zeros(networks.configs.base.text_size, dtype=np.float32)
-        if words := about_short_gaps(source.is_kept):
+        if words := about_short_gaps(source.is_kept, request.gap_names):
             send(Notice(text=words, job=request.job))
         phases.num_parts = 2 + count_steps(networks, sampling, source.is_kept) + request.variations
         phases.step()
-        poses = inpaint(networks, vector, source, request.seeds(), sampling, phases)
+        fills = inpaint(networks, vector, source, request.seeds(), sampling, phases)
         phases.begin(WRITING)
-        for file, pose, seed in zip(request.files(), poses, request.seeds(), strict=True):
-            write_npz(Path(file), filled_arrays(source, pose) | made_by(request, seed))
+        for file, filled, seed in zip(request.files(), fills, request.seeds(), strict=True):
+            arrays = filled_arrays(source, filled.pose) | as_made(filled.made)
+            write_npz(Path(file), arrays | made_by(request, seed))
         return _finished(request, networks, sampling, phases)
 
 

@@ -127,9 +127,11 @@ class Inpaint(Making):
 
     source: str
     kept: tuple[Range, ...]  # first and last frame of each range that stays, counted from 0
+    gap_names: tuple[str, ...] = ()  # what the user calls the frames of each gap; else as above
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        object.__setattr__(self, "gap_names", tuple(self.gap_names))  # JSON has lists only
         ranges = tuple((first, last) for first, last in self.kept)  # JSON has lists only
         object.__setattr__(self, "kept", check_ranges(ranges))
         files = self.files() if self.out else []  # the session says later where to

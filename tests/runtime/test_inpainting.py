@@ -9,7 +9,7 @@ import pytest
 from model_runtime import __main__ as command
 from model_runtime.gap_tokens import LONGEST, fill_tokens, unknown_tokens, windows
 from model_runtime.gap_travel import bring_home
-from model_runtime.inpainting import check_fills, encode, inpaint
+from model_runtime.inpainting import about_short_gaps, check_fills, encode, inpaint
 from model_runtime.motions import MotionMaker, Phases
 from model_runtime.pipeline import Silence
 from model_runtime.sampling import MASK, Sampling, SeededNoise
@@ -56,7 +56,7 @@ def motion_with(joints: np.ndarray, is_kept: np.ndarray) -> SourceMotion:
 
 def fill(networks: Any, source: SourceMotion, seeds: list[int]) -> list[Pose]:
     nothing = np.zeros(networks.configs.base.text_size, np.float32)
-    return inpaint(networks, nothing, source, seeds, QUIET)
+    return [filled.pose for filled in inpaint(networks, nothing, source, seeds, QUIET)]
 
 
 @pytest.mark.parametrize("where", GAPS)
@@ -186,6 +186,12 @@ def test_short_gaps_are_interpolated_and_it_is_said(dance, tmp_path):
         assert np.array_equal(
             filled["joints"][filled["kept"]], dance.astype(np.float32)[filled["kept"]]
         )
+
+
+def test_short_gaps_are_called_as_the_user_calls_them():
+    is_kept = kept_but(100, [(10, 12), (40, 70), (90, 93)])
+    words = about_short_gaps(is_kept, ["frames 15 to 17", "frames 60 to 104", "frames 135 to 139"])
+    assert words.endswith("interpolated: frames 15 to 17, frames 135 to 139.")
 
 
 @pytest.mark.parametrize(
