@@ -64,7 +64,7 @@ PLACES = (
 )
 QUALITIES = (
     ("FULL", "Full", "As the model was made to be used"),
-    ("DRAFT", "Draft", "Up to three times as fast, for trying things: fewer and rougher passes"),
+    ("DRAFT", "Draft", "Two to three times as fast, for trying things: fewer and rougher passes"),
 )
 BODY = (
     ("ALL", "Whole Body", "All bones that the motion drives"),
