@@ -92,6 +92,7 @@ def _inpaint_request(chosen: Namespace) -> Inpaint:
         guidance_scale=chosen.guidance,
         residual_guidance_scale=chosen.residual_guidance,
         steps=chosen.steps,
+        draft=chosen.draft,
     )
 
 

@@ -16,7 +16,7 @@ from model_runtime.gap_tokens import count_steps
 from model_runtime.inpainting import about_short_gaps, check_fills, inpaint, sampling_for_gaps
 from model_runtime.networks import Networks, Text, find_weights
 from model_runtime.pipeline import Motion, generate
-from model_runtime.sampling import Sampling
+from model_runtime.sampling import Sampling, for_drafts
 from model_runtime.source_motion import as_made, filled_arrays, read_source
 from momask_blender.contract.messages import (
     Finished,
@@ -87,6 +87,11 @@ class MotionMaker:
     def has_model(self) -> bool:
         return self._networks is not None
 
+    def networks_for(self, request: Making, phases: Phases) -> Networks:
+        """Raises WeightsError."""
+        networks = self.load(request.weights, request.device, phases)
+        return networks.for_drafts() if request.draft else networks
+
     def load(self, weights: str, device: str, phases: Phases) -> Networks:
         """Raises WeightsError."""
         phases.begin(LOADING)
@@ -108,7 +113,7 @@ class MotionMaker:
 
     def make(self, request: Generate, send: Send, phases: Phases) -> Finished:
         """Write the request's files. Raises WeightsError, OSError or what `phases` raises."""
-        networks = self.load(request.weights, request.device, phases)
+        networks = self.networks_for(request, phases)
         sampling = sampling_of(request, networks.card.sampling)
         phases.num_parts = count_parts(networks, sampling, request)
         phases.begin(READING)
@@ -136,7 +141,7 @@ class MotionMaker:
         raises.
         """
         source = read_source(Path(request.source), request.kept)
-        networks = self.load(request.weights, request.device, phases)
+        networks = self.networks_for(request, phases)
         check_fills(networks)
         usual = sampling_for_gaps(networks.card.sampling, bool(request.prompt.strip()))
         sampling = sampling_of(request, usual)
@@ -167,7 +172,7 @@ def _finished(request: Making, networks: Networks, sampling: Sampling, phases: P
         files=tuple(request.files()),
         seconds=phases.seconds,
         runs_on=networks.runs_on,
-        settings={"model": networks.card.name} | asdict(sampling),
+        settings={"model": networks.card.name, "draft": request.draft} | asdict(sampling),
     )
 
 
@@ -190,10 +195,11 @@ def notices(
 
 
 def sampling_of(request: Making, defaults: Sampling) -> Sampling:
-    """The model's own sampling settings, except where the request has others."""
+    """The model's own settings, or those of a draft, except where the request has others."""
+    usual = for_drafts(defaults) if request.draft else defaults
     names = ("steps", "guidance_scale", "residual_guidance_scale", "temperature")
     wanted = {name: getattr(request, name) for name in names}
-    return replace(defaults, **{k: v for k, v in wanted.items() if v is not None})
+    return replace(usual, **{k: v for k, v in wanted.items() if v is not None})
 
 
 def count_parts(networks: Networks, sampling: Sampling, request: Generate) -> int:

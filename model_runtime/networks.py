@@ -182,6 +182,10 @@ class Networks(ABC):
         """How many frames of its own cover `num_frames` at 20 fps."""
         return math.ceil((num_frames - 1) * KIT_FPS / FPS) + 1 if self.is_kit else num_frames
 
+    def for_drafts(self) -> "Networks":
+        """The same networks, multiplying in 8 bits where backend and folder can."""
+        return self
+
     @abstractmethod
     def run_base(self, tokens: Tokens, texts: Array) -> Array:
         """tokens (B, N), texts (B, E) or zeros for none -> logits (B, N, K)."""

@@ -24,7 +24,11 @@ ALLOWED = {
         "weights_fetcher/convert.py",
     ),
     "onnxruntime": ("model_runtime/onnx_backend.py",),
-    "onnx": ("model_runtime/training/graphs.py",),
+    "onnx": (
+        "model_runtime/training/graphs.py",
+        "model_runtime/training/graph_weights.py",
+        "model_runtime/training/int8_graphs.py",
+    ),
     "onnx_ir": ("model_runtime/training/graphs.py",),
     "onnxscript": ("model_runtime/training/graphs.py",),
     "pickle": (),

@@ -32,7 +32,7 @@ from momask_blender.contract.resample import catmull_rom
 MESSAGES = [
     Hello(protocol=2, python="3.11.9", pid=7),
     Load(job=1, weights="starter", device="cpu"),
-    Generate(prompt='walk "é" 走\nnow', out="a.npz", num_frames=80, seed=7, steps=5),
+    Generate(prompt='walk "é" 走\nnow', out="a.npz", num_frames=80, seed=7, draft=True),
     Inpaint(source="a.npz", out="b.npz", kept=((40, 60), (0, 9)), variations=2, job=4),
     Cancel(job=3),
     Unload(job=4),

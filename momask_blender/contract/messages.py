@@ -18,7 +18,7 @@ from typing import Any
 from .kept_ranges import Range, check_ranges
 from .skeleton import FPS, MAX_FRAMES, MAX_SECONDS
 
-PROTOCOL = 3
+PROTOCOL = 4
 MAX_SEED = 2**31 - 1  # Blender's integer properties are 32-bit
 MAX_VARIATIONS = 16
 DEVICES = ("auto", "cpu", "cuda")
@@ -74,6 +74,7 @@ class Making:
     residual_guidance_scale: float | None = None
     steps: int | None = None
     temperature: float | None = None
+    draft: bool = False  # fewer and rougher passes, unless `steps` and scales say otherwise
 
     def __post_init__(self) -> None:
         if any("\ud800" <= character <= "\udfff" for character in self.prompt):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from model_runtime import __main__ as command
-from model_runtime.gap_tokens import LONGEST, fill_tokens, unknown_tokens, windows
+from model_runtime.gap_tokens import LONGEST, count_steps, fill_tokens, unknown_tokens, windows
 from model_runtime.gap_travel import bring_home
 from model_runtime.inpainting import about_short_gaps, check_fills, encode, inpaint
 from model_runtime.motions import MotionMaker, Phases
@@ -74,6 +74,25 @@ def test_kept_frames_come_out_as_they_were_and_gaps_move_on_from_them(networks, 
     assert steps.max() < 1.5 * recorded.max()
     guess = pose_to_joints(interpolate_pose(source.pose, is_kept))
     assert np.abs(joints - guess)[~is_kept].max() > 0.02, "the model has its say"
+
+
+class Count(Silence):
+    """A report that counts passes."""
+
+    steps = 0
+
+    def step(self) -> None:
+        self.steps += 1
+
+
+@pytest.mark.parametrize(("num_frames", "num_steps"), [(4, 1), (12, 3), (60, 10)])
+def test_a_short_gap_takes_no_more_steps_than_it_has_tokens(networks, num_frames, num_steps):
+    is_kept = kept_but(100, [(20, 20 + num_frames)])
+    tokens = np.where(unknown_tokens(is_kept)[:, None], MASK, np.zeros((25, 6), np.int64))
+    text, heard = np.zeros((1, networks.configs.base.text_size), np.float32), Count()
+    sampling = Sampling(guidance_scale=0.0, residual_guidance_scale=0.0)
+    fill_tokens(networks, text, tokens, [SeededNoise(0)], sampling, heard)
+    assert heard.steps == num_steps + 5 == count_steps(networks, sampling, is_kept)
 
 
 def test_speed_goes_on_across_the_seams(networks, dance):
