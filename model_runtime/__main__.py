@@ -1,10 +1,11 @@
-"""`python -m model_runtime generate|inpaint|prepare|train|graphs|evaluate`: without Blender."""
+"""`python -m model_runtime COMMAND`: generate, train, evaluate and more, without Blender."""
 
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 
 from model_runtime.evaluation.command import add_evaluate_arguments
+from model_runtime.evaluation.sweep_command import add_sweep_arguments
 from model_runtime.motions import MotionMaker, Phases
 from model_runtime.networks import WeightsError
 from momask_blender.contract.command_line import (
@@ -30,7 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
     _add_inpaint_arguments(commands.add_parser("inpaint", help="fill the gaps of a motion"))
     commands.add_parser("worker", help="serve requests on stdin; what the add-on starts")
     train = commands.add_parser("train", help="train a model's networks")
-    train.add_argument("stage", choices=("all", "rvq", "base", "residual", "length", "export"))
+    train.add_argument(
+        "stage", choices=("all", "rvq", "base", "residual", "length", "export", "evaluator")
+    )
     train.add_argument("--data", required=True, type=Path, help="folder of clips and captions")
     train.add_argument("--config", type=Path, help="TOML file (default: the starter's)")
     train.add_argument("--out", required=True, type=Path, help="folder for checkpoints and model")
@@ -43,12 +46,13 @@ def main(arguments: list[str] | None = None) -> int:
     graphs = commands.add_parser("graphs", help="add graphs for ONNX Runtime to a weights folder")
     graphs.add_argument("folder", type=Path, help="folder with a model.json")
     add_evaluate_arguments(commands.add_parser("evaluate", help="measure a model on a data folder"))
+    add_sweep_arguments(commands.add_parser("sweep", help="measure what its settings do"))
     chosen = parser.parse_args(arguments)
     if chosen.command == "worker":
         return _serve()
     if chosen.command == "train":
         return _train(chosen)
-    if chosen.command == "evaluate":
+    if chosen.command in ("evaluate", "sweep"):
         return _evaluate(chosen)
     if chosen.command == "prepare":
         return _prepare(chosen)
@@ -126,10 +130,10 @@ def _show(message: Message) -> None:
 
 
 def _evaluate(chosen: Namespace) -> int:
-    from model_runtime.evaluation.command import run
+    from model_runtime.evaluation import command, sweep_command
 
     try:
-        run(chosen)
+        (sweep_command if chosen.command == "sweep" else command).run(chosen)
     except (ValueError, OSError) as error:
         return refuse(PROGRAM, str(error))
     return 0

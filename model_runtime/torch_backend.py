@@ -1,5 +1,6 @@
 """The networks on PyTorch: CPU or CUDA, training's own arithmetic."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -89,26 +90,29 @@ class TextEncoder:
     @torch.inference_mode()
     def words(self, prompts: list[str]) -> list[Array]:
         """Each prompt's word pieces in context, (L, width)."""
-        rows = []
-        for prompt in prompts:
-            ids = torch.tensor([self._tokenizer.encode(prompt).ids], device=self._device)
-            rows.append(self.tower.words(ids)[0].cpu().numpy())
-        return rows
+        found = {}
+        for rows, ids in self._equally_long(prompts):
+            found |= dict(zip(rows, self.tower.words(ids).cpu().numpy(), strict=True))
+        return [found[row] for row in range(len(prompts))]
 
     @torch.inference_mode()
     def embed_corpus(self, prompts: list[str]) -> Array:
-        """As `Networks.embed_text` up to rounding, in batches of equal length: (B, E)."""
-        pieces = [self._tokenizer.encode(prompt).ids for prompt in prompts]
+        """As `Networks.embed_text` up to rounding: (B, E)."""
         vectors = np.empty((len(prompts), self.size), dtype=np.float32)
         vectors[:, -NUM_SIDE_WORDS:] = [side_words(prompt) for prompt in prompts]
+        for rows, ids in self._equally_long(prompts):
+            vectors[rows, :-NUM_SIDE_WORDS] = self.tower(ids).cpu().numpy()
+        return vectors
+
+    def _equally_long(self, prompts: list[str]) -> Iterator[tuple[list[int], Tensor]]:
+        """Batches that need no padding: places in `prompts` (b,) and their pieces (b, L)."""
+        pieces = [self._tokenizer.encode(prompt).ids for prompt in prompts]
         lengths = np.array([len(ids) for ids in pieces])
         for length in np.unique(lengths):
-            rows = np.flatnonzero(lengths == length)
+            rows = np.flatnonzero(lengths == length).tolist()
             for start in range(0, len(rows), CORPUS_BATCH):
                 batch = rows[start : start + CORPUS_BATCH]
-                ids = torch.tensor([pieces[row] for row in batch], device=self._device)
-                vectors[batch, :-NUM_SIDE_WORDS] = self.tower(ids).cpu().numpy()
-        return vectors
+                yield batch, torch.tensor([pieces[row] for row in batch], device=self._device)
 
 
 class TorchNetworks(Networks):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from model_runtime.evaluation.evaluator import GLOVE, NUM_CONTACTS, save_evaluator
+from model_runtime.evaluation.evaluator import GLOVE, NUM_CONTACTS, Reads, save_evaluator
 from weights_fetcher.convert import Kind, Tensors, read_network, read_statistics
 from weights_fetcher.published_layout import NUM_FEATURES, Row, affine
 
@@ -39,7 +39,7 @@ def convert_evaluator(
     config = (sizes or PUBLISHED_SIZES) | {"num_features": NUM_FEATURES[dataset]}
     tensors = read_evaluator(folder / FOLDER, config)
     tensors |= read_statistics(folder / STATISTICS_FOLDER / "meta", config["num_features"])
-    save_evaluator(out, tensors, config, GLOVE)
+    save_evaluator(out, tensors, config, Reads(GLOVE))
 
 
 def read_evaluator(folder: Path, config: dict[str, Any]) -> Tensors:

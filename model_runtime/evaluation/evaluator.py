@@ -19,6 +19,7 @@ from safetensors.numpy import save_file
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
+from model_runtime.nets.configs import EvaluatorConfig
 from model_runtime.torch_backend import load_network
 from model_runtime.weights_folder import WeightsError, differences
 
@@ -32,18 +33,12 @@ DROPOUT = 0.2
 GLOVE, TOWER = "glove", "tower"  # word features: the release's, and those of our own text tower
 
 
-@dataclass(frozen=True, kw_only=True)
-class EvaluatorConfig:
-    """Sizes; the defaults are those of the published evaluator of HumanML3D."""
+@dataclass(frozen=True)
+class Reads:
+    """Which word features an evaluator was trained on."""
 
-    num_features: int = 263
-    movement_hidden: int = 512
-    movement_size: int = 512
-    motion_hidden: int = 1024
-    text_hidden: int = 512
-    size: int = 512  # of the vectors that are compared
-    word_size: int = 300  # GloVe
-    role_size: int = 15  # one-hot part of speech
+    words: str  # GLOVE or TOWER
+    tower_sha256: str = ""  # of our text tower's file; empty where nobody wrote it down
 
 
 @dataclass(frozen=True)
@@ -135,8 +130,8 @@ def release_order(lengths_frames: Lengths) -> NDArray[np.integer]:
 class Judge:
     """An evaluator with its own statistics, on arrays."""
 
-    def __init__(self, evaluator: Evaluator, mean: Array, std: Array, words: str) -> None:
-        self.evaluator, self.mean, self.std, self.words = evaluator, mean, std, words
+    def __init__(self, evaluator: Evaluator, mean: Array, std: Array, reads: "Reads") -> None:
+        self.evaluator, self.mean, self.std, self.reads = evaluator, mean, std, reads
 
     @torch.inference_mode()
     def embed_motions(self, clips: Sequence[Array]) -> Array:
@@ -164,15 +159,16 @@ class Judge:
 
 
 def save_evaluator(
-    file: Path, tensors: dict[str, NDArray], config: dict[str, Any], words: str
+    file: Path, tensors: dict[str, NDArray], config: dict[str, Any], reads: Reads
 ) -> None:
-    """One safetensors file that describes itself. `tensors` also has mean and std (D,).
-
-    `words` says which word features its text side was trained on: GLOVE or TOWER.
-    """
+    """One safetensors file that describes itself. `tensors` also has mean and std (D,)."""
     contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-    sizes = asdict(EvaluatorConfig(**config))
-    save_file(contiguous, file, {"config": json.dumps(sizes), "words": words})
+    save_file(contiguous, file, describe(EvaluatorConfig(**config), reads))
+
+
+def describe(config: EvaluatorConfig, reads: Reads) -> dict[str, str]:
+    """What an evaluator's file says of itself."""
+    return {"config": json.dumps(asdict(config))} | asdict(reads)
 
 
 def open_evaluator(file: Path) -> Judge:
@@ -182,7 +178,7 @@ def open_evaluator(file: Path) -> Judge:
             about = stored.metadata() or {}
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
         config = EvaluatorConfig(**json.loads(about["config"]))
-        words = about["words"]
+        reads = Reads(about["words"], about.get("tower_sha256", ""))
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{file} is not an evaluator ({error}).") from error
     statistics = {name: tensors.pop(name, np.zeros(0)) for name in ("mean", "std")}
@@ -190,4 +186,4 @@ def open_evaluator(file: Path) -> Judge:
     if wrong := differences(expected, {name: value.shape for name, value in statistics.items()}):
         raise WeightsError(f"{file} does not fit its configuration: {wrong}.")
     network = load_network(Evaluator(config), tensors, file)
-    return Judge(network, statistics["mean"], statistics["std"], words)
+    return Judge(network, statistics["mean"], statistics["std"], reads)

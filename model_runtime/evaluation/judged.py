@@ -1,6 +1,6 @@
 """The published metrics of a model, from a learned evaluator (NumPy; the evaluator comes in)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from model_runtime.evaluation import metrics, protocol
 from model_runtime.evaluation.metrics import interval
-from model_runtime.evaluation.protocol import Decoded, Example, Round
+from model_runtime.evaluation.protocol import Decoded, Example, Generated, Round
 from model_runtime.networks import Networks
 
 Array = NDArray[np.floating]
@@ -32,6 +32,9 @@ class Judged:
     judge: EmbedsMotions
     embed_captions: Callable[[list[str]], Array] | None
 
+    def read(self, captions: list[str]) -> Array | None:
+        return self.embed_captions(captions) if self.embed_captions else None
+
 
 def judge_reconstruction(judged: Judged, decoded: Decoded, examples: Sequence[Example]) -> float:
     """FID of decoded clips to the clips that were encoded."""
@@ -40,29 +43,37 @@ def judge_reconstruction(judged: Judged, decoded: Decoded, examples: Sequence[Ex
 
 
 def judge_rounds(
-    judged: Judged, networks: Networks, rounds: Sequence[Round], examples: Sequence[Example]
+    judged: Judged,
+    networks: Networks,
+    rounds: Sequence[Round],
+    examples: Sequence[Example],
+    training: Sequence[Example],
 ) -> Fields:
     """Each metric of generated clips and of the data, with its interval over the repeats.
 
-    Multimodality is drawn from one set of 30 motions per text; its repeats draw other pairs.
+    Multimodality is drawn from one set of 30 motions per text; its repeats draw other pairs. That
+    of the data is over clips of both splits that share a caption.
     """
     truth = judged.judge.embed_motions([example.features for example in examples])
     generated, data = [], []
     for repeat, one in enumerate(rounds):
         motion = judged.judge.embed_motions([clip.features for clip in one.motions])
-        text = judged.embed_captions(one.captions) if judged.embed_captions else None
+        text = judged.read(one.captions)
         generated.append(judge_motions(motion, truth, text, repeat))
         data.append(judge_motions(truth, truth, text, repeat))
-    fields = {
-        name: {"generated": _over(generated, name), "split": _over(data, name)}
-        for name in generated[0]
+    ours, theirs = over_repeats(generated), over_repeats(data)
+    fields = {name: {"generated": ours[name], "split": theirs[name]} for name in ours}
+    by_text = [[clip.features for clip in clips] for clips in generate_variety(networks, examples)]
+    fields["multimodality"] = {
+        "generated": judge_variety(judged, by_text, len(rounds)),
+        "split": judge_same_captions(judged, [*examples, *training]),
     }
-    fields["multimodality"] = {"generated": judge_variety(judged, networks, examples, len(rounds))}
     return fields
 
 
-def _over(repeats: Sequence[dict[str, float]], name: str) -> Fields:
-    return asdict(interval([one[name] for one in repeats]))
+def over_repeats(repeats: Sequence[Mapping[str, float]]) -> dict[str, Fields]:
+    """The interval of each metric."""
+    return {name: asdict(interval([one[name] for one in repeats])) for name in repeats[0]}
 
 
 def judge_motions(motion: Array, truth: Array, text: Array | None, repeat: int) -> dict[str, float]:
@@ -86,18 +97,29 @@ def judge_motions(motion: Array, truth: Array, text: Array | None, repeat: int) 
     return found
 
 
-def judge_variety(
-    judged: Judged, networks: Networks, examples: Sequence[Example], repeats: int
-) -> Fields:
-    """Multimodality: how far apart motions of one text are."""
+def generate_variety(networks: Networks, examples: Sequence[Example]) -> list[list[Generated]]:
+    """30 motions for each of at most 96 captions, as in the release."""
     asked = examples[:MULTIMODALITY_TEXTS]
-    by_text = protocol.generate_seeds(
-        networks, asked, networks.card.sampling, MULTIMODALITY_MOTIONS
-    )
-    rows = [judged.judge.embed_motions([clip.features for clip in clips]) for clips in by_text]
-    embedded, values = np.stack(rows), []
+    return protocol.generate_seeds(networks, asked, networks.card.sampling, MULTIMODALITY_MOTIONS)
+
+
+def judge_variety(judged: Judged, by_text: Sequence[Sequence[Array]], repeats: int) -> Fields:
+    """Multimodality: how far apart motions of one text are. Features of as many of each text."""
+    embedded = np.stack([judged.judge.embed_motions(clips) for clips in by_text])
+    values = []
     for repeat in range(repeats):
         rng = np.random.default_rng(repeat)
-        pairs = metrics.draw_pairs(rng, MULTIMODALITY_MOTIONS, metrics.MULTIMODALITY_PAIRS)
+        pairs = metrics.draw_pairs(rng, embedded.shape[1], metrics.MULTIMODALITY_PAIRS)
         values.append(metrics.multimodality(embedded, pairs))
     return asdict(interval(values))
+
+
+def judge_same_captions(judged: Judged, data: Sequence[Example]) -> Fields:
+    """Multimodality of the data: the mean distance of clips that share a caption, mean over
+    captions. 0 where no two clips do."""
+    apart = []
+    for clips in protocol.same_caption_groups(data):
+        embedded = judged.judge.embed_motions([clip.features for clip in clips])
+        above = np.triu_indices(len(clips), 1)
+        apart.append(metrics.distances(embedded, embedded)[above].mean())
+    return asdict(metrics.Interval(float(np.mean(apart)) if apart else 0.0))

@@ -94,12 +94,16 @@ class Round:
         return [motion.joints for motion in self.motions]
 
 
+def draw_captions(examples: Sequence[Example], repeat: int) -> list[str]:
+    """One of each, as in the release's test loader; another repeat draws others."""
+    rng = np.random.default_rng(repeat)
+    return [str(rng.choice(example.captions)) for example in examples]
+
+
 def generate_round(
     networks: Networks, examples: Sequence[Example], sampling: Sampling, repeat: int
 ) -> Round:
-    """Captions are drawn as in the release's test loader; another repeat draws others."""
-    rng = np.random.default_rng(repeat)
-    captions = [str(rng.choice(example.captions)) for example in examples]
+    captions = draw_captions(examples, repeat)
     text = networks.embed_text(captions).vectors
     lengths = [len(example.joints) for example in examples]
     seeds = [repeat * SEEDS_PER_REPEAT + clip for clip in range(len(examples))]
@@ -152,10 +156,10 @@ def spread(groups: Sequence[Sequence[Array]]) -> float | None:
     return float(np.mean(apart)) if apart else None
 
 
-def same_caption_groups(examples: Sequence[Example]) -> list[list[Array]]:
-    """Clips of the data that share a caption, to compare `spread` with."""
-    groups: dict[str, list[Array]] = defaultdict(list)
+def same_caption_groups(examples: Sequence[Example]) -> list[list[Example]]:
+    """Clips of the data that share a caption: what the seeds of one prompt are compared with."""
+    groups: dict[str, list[Example]] = defaultdict(list)
     for example in examples:
         for caption in set(example.captions):
-            groups[caption].append(example.joints)
+            groups[caption].append(example)
     return [clips for clips in groups.values() if len(clips) > 1]

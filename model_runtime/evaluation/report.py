@@ -1,7 +1,7 @@
 """A model measured on a split of a data folder: as a table and as JSON."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from model_runtime.evaluation.measures import (
 )
 from model_runtime.evaluation.metrics import interval
 from model_runtime.evaluation.protocol import Decoded, Example, Round
+from model_runtime.evaluation.random_prompts import measure_random_prompts
 from model_runtime.networks import CARD_FILE, ModelCard, Networks
 
 Array = NDArray[np.floating]
@@ -54,6 +55,7 @@ class Evaluation:
     copying: Fields
     seeds: Fields
     failures: Fields
+    random_prompts: Fields
     codebooks: list[Fields]  # by codebook
     judged: Fields | str  # "no evaluator"
 
@@ -70,16 +72,19 @@ def evaluate(
     report("Reconstructing the split")
     tokens = [networks.encode(example.features) for example in examples]
     num_quantizers = networks.card.num_quantizers
-    decoded = [protocol.reconstruct(networks, tokens, n + 1) for n in range(num_quantizers)]
+    layers = range(1, num_quantizers + 1)
+    decoded = {n: protocol.reconstruct(networks, tokens, n) for n in layers}
     sampling = networks.card.sampling
     rounds = []
     for repeat in range(repeats):
         report(f"Generating, repeat {repeat + 1} of {repeats}")
         rounds.append(protocol.generate_round(networks, examples, sampling, repeat))
     report("Comparing with the training clips")
-    copying = measure_copying(rounds[0], examples, training, decoded[-1])
+    copying = measure_copying(rounds[0], examples, training, decoded[num_quantizers])
     report("Generating several seeds of one prompt")
     seeds = measure_seeds(networks, [*examples, *training], protocol.spread_examples(examples))
+    report("Generating random prompts")
+    random_prompts = measure_random_prompts(networks, [*examples, *training])
     return Evaluation(
         weights=describe_weights(networks.card),
         data={"clips": len(examples), "training_clips": len(training), "repeats": repeats},
@@ -88,8 +93,11 @@ def evaluate(
         copying=copying,
         seeds=seeds,
         failures=count_failures(rounds),
+        random_prompts=random_prompts,
         codebooks=measure_codebooks(rounds, tokens, networks.card),
-        judged=judge_rounds(judged, networks, rounds, examples) if judged else "no evaluator",
+        judged=judge_rounds(judged, networks, rounds, examples, training)
+        if judged
+        else "no evaluator",
     )
 
 
@@ -101,11 +109,12 @@ def describe_weights(card: ModelCard) -> Fields:
 
 
 def measure_reconstruction(
-    decoded: Sequence[Decoded], examples: Sequence[Example], judged: Judged | None
+    decoded: Mapping[int, Decoded], examples: Sequence[Example], judged: Judged | None
 ) -> list[Fields]:
+    """decoded: number of layers -> the split coded with so many."""
     truth = [example.joints for example in examples]
     rows = []
-    for num_layers, clips in enumerate(decoded, start=1):
+    for num_layers, clips in decoded.items():
         row: Fields = {"layers": num_layers} | asdict(reconstruction(clips.joints, truth))
         row["jerk_ratio"] = jerk(clips.joints) / max(jerk(truth), 1e-9)
         row["skate"] = skating(clips.joints)[0]
@@ -158,7 +167,8 @@ def measure_seeds(networks: Networks, data: Sequence[Example], asked: Sequence[E
     num_seeds = protocol.SPREAD_SEEDS
     motions = protocol.generate_seeds(networks, asked, networks.card.sampling, num_seeds)
     generated = protocol.spread([[motion.joints for motion in clips] for clips in motions])
-    of_data = protocol.spread(protocol.same_caption_groups(data))
+    groups = protocol.same_caption_groups(data)
+    of_data = protocol.spread([[example.joints for example in clips] for clips in groups])
     return {
         "prompts": len(asked),
         "seeds": num_seeds,

@@ -28,6 +28,7 @@ def lines(found: Evaluation) -> Iterator[str]:
     yield from _plain("Copying, 2 s windows, heading-aligned", found.copying)
     yield from _plain("Several seeds of one prompt", found.seeds)
     yield from _plain("Failures", found.failures)
+    yield from _plain("Random prompts", found.random_prompts)
     yield from _codebooks(found.codebooks)
     yield from _judged(found.judged)
 
@@ -89,6 +90,8 @@ def _interval(value: Fields) -> str:
 
 
 def _number(value: Any) -> str:
+    if isinstance(value, list):  # of what failed
+        return f"{len(value)}: {'; '.join(value)}" if value else "0"
     if isinstance(value, float):
         return (
             f"{value:.3g}"

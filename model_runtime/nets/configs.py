@@ -87,3 +87,28 @@ class ClipTowerConfig(NetworkConfig):
     num_heads: int = 8
     max_pieces: int = 77
     size: int = 512  # numbers for a text
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluatorConfig(NetworkConfig):
+    """Sizes; the defaults are those of the published evaluator of HumanML3D."""
+
+    num_features: int = 263
+    movement_hidden: int = 512
+    movement_size: int = 512
+    motion_hidden: int = 1024
+    text_hidden: int = 512
+    size: int = 512  # of the vectors that are compared
+    word_size: int = 300  # GloVe
+    role_size: int = 15  # one-hot part of speech
+
+
+TOWER_EVALUATOR = EvaluatorConfig(
+    movement_hidden=384,
+    movement_size=384,
+    motion_hidden=384,
+    text_hidden=384,
+    size=256,
+    word_size=384,
+    role_size=1,  # always zero: the tower's words have their place in the sentence
+)  # what training makes unless told otherwise; an hour of mocap does not fill the published sizes

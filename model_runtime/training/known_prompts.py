@@ -22,12 +22,12 @@ from model_runtime.packing import pack
 from model_runtime.tokenizer import NUM_SIDE_WORDS
 from model_runtime.torch_backend import TextEncoder
 from model_runtime.training.data import mirror_caption
+from model_runtime.training.foreign import foreign_prompts
 from model_runtime.training.layouts import DataError, read_captions
-from model_runtime.training.paraphrase import paraphrases, third
+from model_runtime.training.paraphrase import paraphrases
 
 Array = NDArray[np.floating]
 
-FOREIGN = Path(__file__).with_name("foreign.toml")
 STARTER_EXAMPLES = Path(__file__).with_name("starter_examples.toml")
 
 BOUND = 0.21  # keeps 94 % of the prompts inside in familiarity_calibration.toml and prompts.toml
@@ -73,16 +73,6 @@ def add_known_prompts(
     matrices = {"known": known, "foreign": foreign, "examples": embed(chosen)}
     config = {"bound": _bound(embed(own), foreign), "examples": chosen}
     _write(card, {name: each.astype(np.float32) for name, each in matrices.items()}, config)
-
-
-def foreign_prompts() -> list[str]:
-    fields = tomllib.loads(FOREIGN.read_text(encoding="utf-8"))
-    actions = [
-        text
-        for action in fields["actions"]
-        for text in (action, f"a person {third(action)}", f"he {third(action)}")
-    ]
-    return actions + fields["texts"]
 
 
 def short_examples(captions: list[str], embed: Callable[[list[str]], Array]) -> list[str]:

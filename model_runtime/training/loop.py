@@ -25,6 +25,11 @@ SAVE_EVERY_SECONDS = 60.0
 Losses = dict[str, Tensor]
 
 
+def save_network(network: nn.Module, file: Path) -> None:
+    """The plain weights. Raises CheckpointError."""
+    save_atomically(network.state_dict(), file)
+
+
 @dataclass
 class Stage:
     """What differs between stages. `loss` draws its batch from the generator it is given."""
@@ -34,6 +39,7 @@ class Stage:
     loss: Callable[[torch.Generator, int], Losses]  # step -> named losses; their "total" is used
     validate: Callable[[nn.Module], float]  # lower is better
     after_step: Callable[[], None] = lambda: None
+    save: Callable[[nn.Module, Path], None] = save_network  # the best weights, as later read
     extra: nn.Module | None = None  # trained state that is not shipped, such as codebook counts
     best: float = math.inf
     step: int = 0
@@ -105,7 +111,7 @@ def _validate(stage: Stage, losses: Losses, best_file: Path, progress: Progress)
         )
     progress.validated(stage.step, losses, score, stage.best)
     if score <= stage.best:
-        save_atomically(stage.averaged.state_dict(), best_file)
+        stage.save(stage.averaged, best_file)
         stage.best = score
 
 
@@ -118,8 +124,7 @@ def _one_step(
     generator = torch.Generator(device).manual_seed(seed)
     torch.manual_seed(seed)  # dropout has no generator argument
     stage.network.train()
-    is_mixed = loop.mixed_precision and device.type == "cuda"
-    with torch.autocast(device.type, torch.bfloat16, enabled=is_mixed):
+    with torch.autocast(device.type, torch.bfloat16, enabled=loop.mixed_precision):
         losses = stage.loss(generator, stage.step)
     optimizer.zero_grad(set_to_none=True)
     losses["total"].backward()

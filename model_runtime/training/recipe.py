@@ -5,7 +5,13 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from model_runtime.nets.configs import LengthConfig, RvqConfig, TransformerConfig
+from model_runtime.nets.configs import (
+    TOWER_EVALUATOR,
+    EvaluatorConfig,
+    LengthConfig,
+    RvqConfig,
+    TransformerConfig,
+)
 from model_runtime.sampling import Sampling
 
 
@@ -33,7 +39,7 @@ class Loop:
     weights_decay: float = 0.999  # EMA of the weights; what is validated and shipped
     validate_every: int = 500
     seed: int = 3407
-    mixed_precision: bool = False  # bfloat16 autocast, on CUDA only
+    mixed_precision: bool = False  # bfloat16 autocast; on a CPU worth it with AVX512-BF16 or AMX
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +70,20 @@ class LengthTraining(Loop):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvaluatorTraining(Loop):
+    """The evaluator judges models and is part of none: recipes may leave its table out."""
+
+    steps: int = 900
+    batch_size: int = 64
+    learning_rate: float = 5e-4
+    warmup_steps: int = 100
+    weight_decay: float = 0.05
+    validate_every: int = 100
+    crop_chance: float = 0.3  # train on a random part of the clip
+    word_drop: float = 0.1  # chance of each word piece to be left blank
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     name: str
     licence: str
@@ -74,20 +94,35 @@ class Recipe:
     base: TransformerConfig = field(default_factory=TransformerConfig)
     residual: TransformerConfig = field(default_factory=TransformerConfig)
     length: LengthConfig = field(default_factory=LengthConfig)
+    evaluator: EvaluatorConfig = field(default_factory=lambda: TOWER_EVALUATOR)
     sampling: Sampling = field(default_factory=Sampling)
     rvq_training: RvqTraining
     base_training: TransformerTraining
     residual_training: TransformerTraining
     length_training: LengthTraining
+    evaluator_training: EvaluatorTraining = field(default_factory=EvaluatorTraining)
 
 
 def read_recipe(file: Path) -> Recipe:
     """Raises RecipeError that names the file and the key."""
+    return build_recipe(read_toml(file), file)
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """Raises RecipeError."""
     try:
-        return _build(Recipe, tomllib.loads(file.read_text(encoding="utf-8")), "")
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise RecipeError(f"Cannot read the configuration {file}: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, TypeError, ValueError) as error:
+    except ValueError as error:  # TOMLDecodeError, or no UTF-8
+        raise RecipeError(f"{file}: {error}") from error
+
+
+def build_recipe(values: dict[str, Any], file: Path) -> Recipe:
+    """`values` as they stand in `file`. Raises RecipeError that names the file and the key."""
+    try:
+        return _build(Recipe, values, "")
+    except (TypeError, ValueError) as error:
         raise RecipeError(f"{file}: {error}") from error
 
 

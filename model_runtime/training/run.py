@@ -1,4 +1,4 @@
-"""The stages of training, in order: rvq, base, residual, length, export."""
+"""The stages of training, in order: rvq, base, residual, length, export; beside them evaluator."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +18,7 @@ from model_runtime.training.layouts import read_clips
 from model_runtime.training.loop import Stage, run
 from model_runtime.training.recipe import Loop, Recipe, read_recipe
 from model_runtime.training.start import Start
+from model_runtime.training.train_evaluator import evaluator_stage
 from model_runtime.training.train_rvq import rvq_stage
 from model_runtime.training.train_transformers import (
     Corpus,
@@ -79,6 +80,9 @@ class Training:
     def _stage(self, name: str) -> Stage:
         if name == "rvq":
             return rvq_stage(self.recipe, self.motions, self.validation, self.statistics)
+        if name == "evaluator":
+            data = self.motions, self.validation, self.statistics
+            return evaluator_stage(self.recipe, *data, self.reader())
         return TOKEN_STAGES[name](self.recipe, *self.corpora())
 
     def corpora(self) -> tuple[Corpus, Corpus]:
@@ -93,10 +97,13 @@ class Training:
 
     def texts(self) -> dict[str, Tensor]:
         captions = distinct_captions(self.motions + self.validation)
-        encoder = TextEncoder.open(
-            self.tower, text_part(self.tower, self.tower_config), self.device
-        )
+        encoder, _ = self.reader()
         return text_vectors(encoder.embed_corpus(captions), captions)
+
+    def reader(self) -> tuple[TextEncoder, str]:
+        """The text tower and the SHA-256 of its file."""
+        part = text_part(self.tower, self.tower_config)
+        return TextEncoder.open(self.tower, part, self.device), part.sha256
 
 
 def _report(line: str) -> None:
