@@ -30,7 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
     _add_inpaint_arguments(commands.add_parser("inpaint", help="fill the gaps of a motion"))
     commands.add_parser("worker", help="serve requests on stdin; what the add-on starts")
     train = commands.add_parser("train", help="train a model's networks")
-    train.add_argument("stage", choices=("all", "rvq", "base", "residual", "length", "export"))
+    train.add_argument(
+        "stage", choices=("all", "rvq", "base", "residual", "length", "decoder", "export")
+    )
     train.add_argument("--data", required=True, type=Path, help="folder of clips and captions")
     train.add_argument("--config", type=Path, help="TOML file (default: the starter's)")
     train.add_argument("--out", required=True, type=Path, help="folder for checkpoints and model")

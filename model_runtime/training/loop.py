@@ -118,8 +118,7 @@ def _one_step(
     generator = torch.Generator(device).manual_seed(seed)
     torch.manual_seed(seed)  # dropout has no generator argument
     stage.network.train()
-    is_mixed = loop.mixed_precision and device.type == "cuda"
-    with torch.autocast(device.type, torch.bfloat16, enabled=is_mixed):
+    with torch.autocast(device.type, torch.bfloat16, enabled=loop.mixed_precision):
         losses = stage.loss(generator, stage.step)
     optimizer.zero_grad(set_to_none=True)
     losses["total"].backward()
