@@ -15,7 +15,7 @@ from model_runtime.familiarity import KnownPrompts
 from model_runtime.gap_tokens import count_steps
 from model_runtime.inpainting import about_short_gaps, check_fills, inpaint, sampling_for_gaps
 from model_runtime.networks import Networks, Text, find_weights
-from model_runtime.pipeline import Motion, generate
+from model_runtime.pipeline import Motion, as_condition, generate, read_prompt
 from model_runtime.sampling import Sampling, for_drafts
 from model_runtime.source_motion import as_made, filled_arrays, read_source
 from momask_blender.contract.messages import (
@@ -117,13 +117,13 @@ class MotionMaker:
         sampling = sampling_of(request, networks.card.sampling)
         phases.num_parts = count_parts(networks, sampling, request)
         phases.begin(READING)
-        text = networks.embed_text([request.prompt])
+        text = read_prompt(networks, request.prompt)
         for notice in notices(networks, self._known, text, request.job):
             send(notice)
         phases.step()
         motions = generate(
             networks,
-            np.repeat(text.vectors, request.variations, axis=0),
+            as_condition(text, request.variations),
             [request.num_frames] * request.variations,
             request.seeds(),
             sampling,
@@ -180,18 +180,18 @@ def notices(
     networks: Networks, known: KnownPrompts | None, text: Text, job: int
 ) -> Iterator[Notice]:
     """What the user should know about the prompt."""
-    if text.truncated[0]:
+    if any(text.truncated):
         words = "The prompt is longer than the model reads; its end was left out."
         yield Notice(text=words, job=job)
     if networks.is_kit:
         yield Notice(text=KIT_NOTICE.format(networks.card.name), job=job)
-    familiarity = known.judge(text.vectors[0]) if known else None
-    if familiarity and not familiarity.is_known:
+    judged = [known.judge(vector) for vector in text.vectors] if known else []
+    if unknown := [each for each in judged if not each.is_known]:
         words = (
             f"The model '{networks.card.name}' was trained on nothing like this prompt, so the "
             "motion may be another one. Near prompts that work:"
         )
-        yield Notice(text=words, prompts=familiarity.nearest, job=job)
+        yield Notice(text=words, prompts=unknown[0].nearest, job=job)
 
 
 def sampling_of(request: Making, defaults: Sampling) -> Sampling:
