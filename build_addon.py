@@ -15,9 +15,9 @@ import tomllib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from momask_blender.contract.command_line import Parser, refuse
+from weights_fetcher.wheel_name import WheelName
 
 PROGRAM = "python build_addon.py"
 ROOT = Path(__file__).resolve().parent
@@ -27,15 +27,11 @@ CACHE = ROOT / "build" / "wheels"
 
 VERSIONS = {"onnxruntime": "1.32.0", "safetensors": "0.8.0"}  # then --update-lock
 PYTHONS = ("311", "313", "314")  # Blender 4.2 to 5.0, Blender from 5.1, Debian's Blender
+BLENDERS_PYTHONS = tuple(f"cp{python}" for python in PYTHONS)
 PLATFORM_TAGS = {  # what pip is asked for; glibc 2.28 and newer is what Blender itself needs
     "linux-x64": ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux2014_x86_64"),
     "windows-x64": ("win_amd64",),
     "macos-arm64": ("macosx_14_0_arm64",),  # ONNX Runtime has none for older systems
-}
-FITTING_TAG = {
-    "linux-x64": r"(many)?linux.*_x86_64|any",
-    "windows-x64": r"win_amd64|any",
-    "macos-arm64": r"macosx_.*_(arm64|universal2)|any",
 }
 
 PACKAGES = ("momask_blender", "model_runtime", "weights_fetcher")
@@ -65,32 +61,12 @@ class BuildError(Exception):
     """What stopped the build, in one line."""
 
 
-class Wheel(NamedTuple):
-    """A wheel's file name taken apart. `python` and `platform` may be several, joined by dots."""
-
-    distribution: str
-    version: str
-    python: str
-    abi: str
-    platform: str
-
-    @classmethod
-    def of(cls, name: str) -> "Wheel":
-        """Raises BuildError when the name is no wheel's."""
-        parts = name.removesuffix(".whl").split("-")
-        if not name.endswith(".whl") or len(parts) not in (5, 6):
-            raise BuildError(f"{name} is not named like a wheel.")
-        distribution = re.sub(r"[-_.]+", "_", parts[0]).lower()
-        return cls(distribution, parts[1], *parts[-3:])
-
-    def fits(self, platform: str) -> bool:
-        """Whether some Blender on `platform` can import it."""
-        tags = self.platform.split(".")
-        if not any(re.fullmatch(FITTING_TAG[platform], tag) for tag in tags):
-            return False
-        if self.abi == "abi3" or "py3" in self.python.split("."):
-            return True
-        return any(f"cp{python}" in self.python.split(".") for python in PYTHONS)
+def wheel_of(name: str) -> WheelName:
+    """Raises BuildError when the name is no wheel's."""
+    try:
+        return WheelName.of(name)
+    except ValueError as error:
+        raise BuildError(str(error)) from error
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -176,7 +152,7 @@ def add_wheels(stage: Path, wheels: list[Path], platform: str) -> None:
     for wheel in wheels:
         copy(wheel, stage / "wheels" / wheel.name)
         for name, text in licences(wheel):
-            target = stage / "LICENSES" / Wheel.of(wheel.name).distribution / name
+            target = stage / "LICENSES" / wheel_of(wheel.name).distribution / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(text)
     listed = "".join(f'    "./wheels/{name}",\n' for name in sorted(file.name for file in wheels))
@@ -271,7 +247,7 @@ def fetch(name: str, sha256: str) -> Path:
     file = CACHE / name
     if not file.exists():
         print(f"Fetching {name}", flush=True)
-        wheel = Wheel.of(name)
+        wheel = wheel_of(name)
         python = "311" if wheel.abi == "abi3" else wheel.python.removeprefix("cp")
         download(f"{wheel.distribution}=={wheel.version}", python, wheel.platform.split("."))
     if not file.exists() or sha256_of(file) != sha256:
@@ -311,26 +287,27 @@ def update_lock() -> None:
 
 def locked_files(platform: str) -> list[Path]:
     """The wheels in the cache that belong to `platform` and are of the pinned versions."""
-    wheels = {file: Wheel.of(file.name) for file in sorted(CACHE.glob("*.whl"))}
+    wheels = {file: wheel_of(file.name) for file in sorted(CACHE.glob("*.whl"))}
     return [
         file
         for file, wheel in wheels.items()
-        if wheel.fits(platform) and VERSIONS.get(wheel.distribution) == wheel.version
+        if wheel.fits(platform, BLENDERS_PYTHONS)
+        and VERSIONS.get(wheel.distribution) == wheel.version
     ]
 
 
 def studio_wheels(folder: Path, platform: str, ours: list[Path]) -> list[Path]:
     """The wheels of a folder that a studio filled, without NumPy. Raises BuildError."""
-    found = {file: Wheel.of(file.name) for file in sorted(folder.glob("*.whl"))}
+    found = {file: wheel_of(file.name) for file in sorted(folder.glob("*.whl"))}
     if not any(wheel.distribution == "torch" for wheel in found.values()):
         raise BuildError(f"{folder} holds no torch wheel; docs/studio.md says how to fetch it.")
-    taken = {Wheel.of(file.name)[:1] + Wheel.of(file.name)[2:4] for file in ours}
+    taken = {wheel_of(file.name)[:1] + wheel_of(file.name)[2:4] for file in ours}
     wheels = []
     for file, wheel in found.items():
         if wheel.distribution == "numpy":
             print(f"Leaving out {file.name}: Blender has a NumPy of its own")
             continue
-        if not wheel.fits(platform):
+        if not wheel.fits(platform, BLENDERS_PYTHONS):
             raise BuildError(f"{file.name} does not run in any Blender on {platform}.")
         if (wheel.distribution, wheel.python, wheel.abi) in taken:
             raise BuildError(f"{file.name} would be in the zip twice; delete it from {folder}.")

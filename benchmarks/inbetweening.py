@@ -81,7 +81,7 @@ def filled(networks: Networks, with_caption: bool) -> Fill:
 
     def fill(case: Case) -> Pose:
         text = networks.embed_text([case.caption]).vectors[0] if with_caption else nothing
-        return _inside(case, inpaint(networks, text, case.source, [0], sampling)[0])
+        return _inside(case, inpaint(networks, text, case.source, [0], sampling)[0].pose)
 
     return fill
 
@@ -155,13 +155,13 @@ def _distance(recorded: Array, made: Array) -> float:
     return float(np.sqrt(np.square(recorded - made).sum(axis=(1, 2))).mean())
 
 
-def speed_jumps(joints: Array, gap: Gap) -> list[float]:
+def speed_jumps(joints: Array, gap: Gap, fps: int = FPS) -> list[float]:
     """Change of joint speed at the four frames of both seams, over its median within a second."""
     speed = np.linalg.norm(np.diff(joints, axis=0), axis=-1)
     change = np.abs(np.diff(speed, axis=0)).mean(axis=1)  # at frames 1, 2, ...
     seams = (gap.start - 1, gap.start, gap.stop - 1, gap.stop)
     return [
-        float(change[frame - 1] / max(STILL, np.median(change[max(0, frame - FPS) :][: 2 * FPS])))
+        float(change[frame - 1] / max(STILL, np.median(change[max(0, frame - fps) :][: 2 * fps])))
         for frame in seams
     ]
 

@@ -26,10 +26,11 @@ def base_pass(config: TransformerConfig, num_tokens: int) -> int:
     return 2 * transformer(config, num_tokens, 1, config.num_codes)
 
 
-def residual_pass(config: TransformerConfig, num_tokens: int) -> int:
-    """With and without text."""
+def residual_pass(config: TransformerConfig, num_tokens: int, scale: float) -> int:
+    """With and without text, unless guidance at this scale needs one of them only."""
+    num_rows = 1 if scale in (0.0, 1.0) else 2
     scores = 2 * num_tokens * config.code_size * (config.num_codes + 1)
-    return 2 * (transformer(config, num_tokens, 2, config.code_size) + scores)
+    return num_rows * (transformer(config, num_tokens, 2, config.code_size) + scores)
 
 
 def tower(config: TowerConfig, num_pieces: int) -> int:

@@ -34,6 +34,7 @@ from momask_blender.rig.joint_map import JointMap, find_joint_map
 from momask_blender.rig.rest import read_rest
 
 from . import retarget
+from .pictures import write_jpeg
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_RIGS = ROOT.parent / "shared" / "rigs"
@@ -44,7 +45,6 @@ RIGIFY = "Rigify human"
 FPS = 30.0
 CLIP_SECONDS, REPEATS = 10.0, 3  # of what is timed
 HEIGHT = 1.8  # metres, of the characters on sheets
-SHRINK, QUALITY = 2, 90  # rendered pixels per pixel of a sheet; of its JPEG
 
 COLUMNS = (
     *("rig", "bones", "roles", "found by", "limbs °", "there and back mm", "rig and back °"),
@@ -152,21 +152,7 @@ def write_sheet(name: str, armature: Any, facing: np.ndarray, jacks: Pose, folde
     render_contact_sheet(scene, armature, name, whole)
     SHEETS.mkdir(exist_ok=True)
     stem = Path(name).stem.replace(" ", "_").lower()
-    _shrink(whole, SHEETS / f"{stem}.jpg")
-
-
-def _shrink(whole: Path, file: Path) -> None:
-    """The mean of neighbouring pixels: noise goes, and with it most bytes."""
-    image = bpy.data.images.load(str(whole))
-    width, height = (size // SHRINK * SHRINK for size in image.size)
-    pixels = np.empty(image.size[0] * image.size[1] * 4, np.float32)
-    image.pixels.foreach_get(pixels)
-    pixels = pixels.reshape(image.size[1], image.size[0], 4)[:height, :width]
-    small = pixels.reshape(height // SHRINK, SHRINK, width // SHRINK, SHRINK, 4).mean(axis=(1, 3))
-    sheet = bpy.data.images.new(file.stem, width // SHRINK, height // SHRINK)
-    sheet.pixels.foreach_set(small.ravel())
-    sheet.file_format = "JPEG"
-    sheet.save(filepath=str(file), quality=QUALITY)
+    write_jpeg(whole, SHEETS / f"{stem}.jpg")
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ from model_runtime.features import features_to_joints
 from model_runtime.networks import Networks, find_weights
 from model_runtime.onnx_backend import OnnxNetworks
 from model_runtime.pipeline import generate
-from model_runtime.sampling import MASK
+from model_runtime.sampling import MASK, Sampling, for_drafts
 from model_runtime.torch_backend import TorchNetworks
 from momask_blender.contract.messages import Failed, Hello, Load, Loaded
 from momask_blender.contract.pose import solve_pose
@@ -42,7 +42,9 @@ PROMPT = "a person walks forward, then turns around and waves with the left hand
 LENGTHS, BATCHES = (2.0, 5.0, 9.8), (1, 4, 8)  # seconds, clips
 CACHE = Path(tempfile.gettempdir()) / "momask-published-size"
 WITHOUT_TEXT, WITH_TEXT = "codes and joints", "text to joints"  # whole requests
+OURS, DRAFT = "ONNX Runtime", "draft"
 Run = Callable[[], object]
+Way = tuple[Networks, Sampling]
 
 
 @dataclass(frozen=True)
@@ -109,8 +111,9 @@ def processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def stages(networks: Networks, seconds: float, batch: int) -> dict[str, tuple[Run, int]]:
+def stages(way: Way, seconds: float, batch: int) -> dict[str, tuple[Run, int]]:
     """Each stage of a batch, and the operations that it takes."""
+    networks, sampling = way
     rng, configs = np.random.default_rng(0), networks.configs
     num_frames = round(seconds * FPS)
     num_tokens = tokens_for(num_frames)
@@ -129,21 +132,22 @@ def stages(networks: Networks, seconds: float, batch: int) -> dict[str, tuple[Ru
             solve_pose(features_to_joints(decoded))
 
     def sample_and_decode() -> None:
-        generate(networks, text, frames, seeds, networks.card.sampling)
+        generate(networks, text, frames, seeds, sampling)
 
     base, residual = configs.base, configs.residual
+    scale = sampling.residual_guidance_scale
     return {
         "text": (
             lambda: networks.run_tower(pieces),
             operations.tower(configs.text, pieces.shape[1]),
         ),
         "base pass": (
-            lambda: networks.predict_base(masked, text, valid, 4.0),
+            lambda: networks.predict_base(masked, text, valid, sampling.guidance_scale),
             batch * operations.base_pass(base, num_tokens),
         ),
         "residual pass": (
-            lambda: networks.predict_residual(tokens, 3, text, valid, 5.0),
-            batch * operations.residual_pass(residual, num_tokens),
+            lambda: networks.predict_residual(tokens, 3, text, valid, scale),
+            batch * operations.residual_pass(residual, num_tokens, scale),
         ),
         "decode": (
             lambda: [networks.decode(clip) for clip in tokens],
@@ -178,11 +182,11 @@ def baseline_runs(
 
 
 def measure_case(
-    backends: dict[str, Networks], baseline: Baseline | None, case: tuple[float, int], repeats: int
+    backends: dict[str, Way], baseline: Baseline | None, case: tuple[float, int], repeats: int
 ) -> dict[str, Any]:
     """All stages of all backends at one length and batch, and the baseline."""
-    planned = {name: stages(networks, *case) for name, networks in backends.items()}
-    first = next(iter(backends.values()))
+    planned = {name: stages(way, *case) for name, way in backends.items()}
+    first = backends[OURS][0]
     beside = baseline_runs(baseline, first, *case) if baseline else {}
     figures: dict[str, Any] = {}
     for stage in next(iter(planned.values())):
@@ -222,9 +226,10 @@ def show(case: str, figures: dict[str, Any], rate: float) -> None:
                 line += f"{count / 1e9:8.2f}{count / row['processor_best'] / rate:9.0%}"
             print(line)
     for stage, theirs in figures.get("baseline", {}).items():
-        ours = figures["ONNX Runtime"][stage]
-        ratios = ", ".join(f"{what} {ours[what] / theirs[what]:.2f}" for what in theirs)
-        print(f"{stage}, to the baseline: {ratios}")
+        for name in (OURS, DRAFT):
+            ours = figures[name][stage]
+            ratios = ", ".join(f"{what} {ours[what] / theirs[what]:.2f}" for what in theirs)
+            print(f"{name}, {stage}, to the baseline: {ratios}")
 
 
 def main() -> None:
@@ -244,9 +249,12 @@ def main() -> None:
     results["cold"] = cold_starts(str(folder), chosen.repeats)
     for name, row in results["cold"].items():
         print(f"{name:30}{row['median']:9.4f}{row['best']:9.4f}{row['processor']:11.4f}")
-    backends: dict[str, Networks] = {
-        "ONNX Runtime": OnnxNetworks.open(folder),
-        "PyTorch": TorchNetworks.open(folder, "cpu"),
+    ours, pytorch = OnnxNetworks.open(folder), TorchNetworks.open(folder, "cpu")
+    full = ours.card.sampling
+    backends: dict[str, Way] = {
+        OURS: (ours, full),
+        DRAFT: (ours.for_drafts(), for_drafts(full)),
+        "PyTorch": (pytorch, full),
     }
     baseline = Baseline() if is_published else None
     rate = results["machine"]["matrix_rate"]

@@ -32,7 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("worker", help="serve requests on stdin; what the add-on starts")
     train = commands.add_parser("train", help="train a model's networks")
     train.add_argument(
-        "stage", choices=("all", "rvq", "base", "residual", "length", "export", "evaluator")
+        "stage",
+        choices=("all", "rvq", "base", "residual", "length", "decoder", "export", "evaluator"),
     )
     train.add_argument("--data", required=True, type=Path, help="folder of clips and captions")
     train.add_argument("--config", type=Path, help="TOML file (default: the starter's)")
@@ -96,6 +97,7 @@ def _inpaint_request(chosen: Namespace) -> Inpaint:
         guidance_scale=chosen.guidance,
         residual_guidance_scale=chosen.residual_guidance,
         steps=chosen.steps,
+        draft=chosen.draft,
     )
 
 

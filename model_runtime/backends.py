@@ -3,13 +3,14 @@
 PyTorch takes seconds to import, so what it could do here is found out without importing it.
 """
 
-import ctypes
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+from model_runtime.cuda_trial import trouble_with
 from model_runtime.networks import Networks
+from model_runtime.nvidia_driver import read_driver
 from model_runtime.weights_folder import ModelCard, WeightsError, read_card
+from momask_blender.contract.cuda_folder import Installed, find_installed
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -22,16 +23,31 @@ def open_networks(folder: Path, device: str = "auto") -> Networks:
     """The networks of a weights folder on the wanted device. Raises WeightsError, DeviceError.
 
     "auto" takes CUDA where PyTorch can use it. The CPU is ONNX Runtime's, or PyTorch's where ONNX
-    Runtime or the folder's graphs are missing.
+    Runtime or the folder's graphs are missing. Where CUDA was to be expected and is not used,
+    `detour` of the networks says why.
     """
     if device not in DEVICES:
         raise WeightsError(f"device must be one of {', '.join(DEVICES)}, got {device}.")
-    if device != "cpu":
-        missing = missing_for_cuda()
-        if not missing:
+    if device == "cpu":
+        return _on_cpu(folder)
+    trouble, is_surprise = missing_for_cuda(), _users_own() is not None
+    if not trouble:
+        try:
             return _on_torch(folder, "cuda")
-        if device == "cuda":
-            raise DeviceError(f"CUDA cannot be used: {missing}. Choose Automatic or CPU.")
+        except (ImportError, AttributeError, OSError, RuntimeError) as error:
+            if device == "cuda":
+                raise
+            words = " ".join(f"{type(error).__name__}: {error}".split())
+            trouble, is_surprise = f"PyTorch fails ({words[:200]})", True
+    if device == "cuda":
+        raise DeviceError(f"CUDA cannot be used: {trouble}. Choose Automatic or CPU.")
+    networks = _on_cpu(folder)
+    if is_surprise:
+        networks.detour = f"CUDA cannot be used: {trouble}. The CPU makes the motions instead."
+    return networks
+
+
+def _on_cpu(folder: Path) -> Networks:
     card = read_card(folder)
     if reason := _without_onnx(card):
         if not is_installed("torch"):
@@ -52,9 +68,17 @@ def missing_for_cuda() -> str:
         return "PyTorch is not installed"
     if not _torch_has_cuda():
         return "this PyTorch is built without CUDA"
-    if not _num_cuda_devices():
-        return "the NVIDIA driver shows no device"
-    return ""
+    driver = read_driver()
+    installed = _users_own()
+    return driver.lack or (trouble_with(installed, driver) if installed else "")
+
+
+def _users_own() -> Installed | None:
+    """The PyTorch that the user has installed for this software, if it is the one in use."""
+    installed, spec = find_installed(), find_spec("torch")
+    if installed is None or spec is None or not spec.origin:
+        return None
+    return installed if Path(spec.origin).is_relative_to(installed.site) else None
 
 
 def _without_onnx(card: ModelCard) -> str:
@@ -86,16 +110,3 @@ def _torch_has_cuda() -> bool:
         lines = [line for line in text.splitlines() if line.startswith("cuda")]
         return any("None" not in line.partition("=")[2] for line in lines)
     return False
-
-
-def _num_cuda_devices() -> int:
-    """What the NVIDIA driver counts; 0 without a driver."""
-    name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
-    try:
-        driver = ctypes.CDLL(name)
-        count = ctypes.c_int(0)
-        if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
-            return 0
-    except (OSError, AttributeError):
-        return 0
-    return count.value

@@ -4,7 +4,7 @@ Paper, sections 3.4 and 4.3. What is longer than the transformers see is filled 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,8 +71,15 @@ def windows(unknown: NDArray[np.bool_]) -> Iterator[Window]:
 
 def count_steps(networks: Networks, sampling: Sampling, is_known: Kept) -> int:
     """How many steps `fill_tokens` reports."""
-    per_window = sampling.steps + networks.card.num_quantizers - 1
-    return per_window * len(list(windows(unknown_tokens(is_known))))
+    unknown = unknown_tokens(is_known)
+    found = [sampling_within(sampling, unknown[window.tokens]) for window in windows(unknown)]
+    return sum(each.steps + networks.card.num_quantizers - 1 for each in found)
+
+
+def sampling_within(sampling: Sampling, unknown: NDArray[np.bool_]) -> Sampling:
+    """For a window with these unknown tokens (N,): no more steps than tokens, as the others would
+    draw the last token again. Fills come as near to what was recorded: docs/performance.md."""
+    return replace(sampling, steps=max(1, min(sampling.steps, int(unknown.sum()))))
 
 
 def fill_tokens(
@@ -85,9 +92,10 @@ def fill_tokens(
 ) -> Tokens:
     """text (B, E), tokens (N, Q) with MASK -> (B, N, Q): one clip for each noise."""
     filled = np.repeat(tokens[None], len(noises), axis=0)
-    for window in windows(tokens[:, 0] == MASK):
-        seen = filled[:, window.tokens]
-        sampled = sample_tokens(networks, text, seen, noises, sampling, report)
+    unknown = tokens[:, 0] == MASK
+    for window in windows(unknown):
+        seen, within = filled[:, window.tokens], sampling_within(sampling, unknown[window.tokens])
+        sampled = sample_tokens(networks, text, seen, noises, within, report)
         final = slice(window.start, window.settled)
         filled[:, final] = sampled[:, : window.settled - window.start]
     return filled

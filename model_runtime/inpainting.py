@@ -5,7 +5,7 @@ place, heading and pose of its kept frames.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,15 @@ LONGEST_BLENDED = 2 * FPS  # frames; longer gaps were not measured
 MARGIN = 10  # frames around a gap, for smooth hinges; more than the seams need
 
 
+@dataclass(frozen=True)
+class Filled:
+    """A motion with its gaps filled, and as the model made it: somewhere else, and feet that stand
+    stand still, as nothing was moved or blended yet. In gaps without a model both are the same."""
+
+    pose: Pose
+    made: Pose
+
+
 def check_fills(networks: Networks) -> None:
     """Raises ValueError for a model that knows another skeleton than that of the gaps."""
     if networks.is_kit:
@@ -57,7 +66,7 @@ def inpaint(
     seeds: Sequence[int],
     sampling: Sampling,
     report: Report | None = None,
-) -> list[Pose]:
+) -> list[Filled]:
     """A whole motion for each seed; frames of `source` that are kept (T,) come out as they are.
 
     text (E,) is the prompt's, or zeros for none. What `source` holds in its gaps does not matter.
@@ -68,7 +77,7 @@ def inpaint(
     guess = interpolate_pose(source.pose, is_kept)
     known = is_kept | in_short_gaps(is_kept)
     if known.all():
-        return [guess] * len(seeds)
+        return [Filled(guess, guess)] * len(seeds)
     near = _within_reach(known)
     seen, known = cut(guess, near), known[near]
     tokens = np.where(unknown_tokens(known)[:, None], MASK, encode(networks, seen))
@@ -81,12 +90,12 @@ def inpaint(
     filled = fill_tokens(networks, texts, tokens, noises, sampling, report)
     report.begin("Decoding")
     most = 1.0 if text.any() else MOST_WITHOUT_WORDS
-    poses = []
+    fills = []
     for candidates in filled.reshape(len(seeds), NUM_CANDIDATES, *tokens.shape):
         best = _best(networks, candidates, seen, known, most)
-        poses.append(_replaced(guess, near, best))
+        fills.append(Filled(_replaced(guess, near, best.pose), _replaced(guess, near, best.made)))
         report.step()
-    return poses
+    return fills
 
 
 def sampling_for_gaps(usual: Sampling, has_prompt: bool) -> Sampling:
@@ -104,15 +113,18 @@ def in_short_gaps(is_kept: Kept) -> Kept:
     return short
 
 
-def about_short_gaps(is_kept: Kept) -> str:
-    """Words for the user about gaps that are interpolated; empty if there are none."""
-    short = find_gaps(~in_short_gaps(is_kept))
-    if not short:
+def about_short_gaps(is_kept: Kept, names: Sequence[str] = ()) -> str:
+    """Words for the user about gaps that are interpolated; empty if there are none. `names` of all
+    gaps, in order; without them they are called by their frames, counted from 0."""
+    gaps, short = find_gaps(is_kept), in_short_gaps(is_kept)
+    if len(names) != len(gaps):
+        names = [f"{gap.start}:{gap.stop - 1}" for gap in gaps]
+    places = [name for gap, name in zip(gaps, names, strict=True) if short[gap.start]]
+    if not places:
         return ""
-    places = ", ".join(f"{gap.start}:{gap.stop - 1}" for gap in short)
     return (
-        f"Too short for the model, which makes {SHORTEST_GAP} frames at a time, and therefore "
-        f"interpolated: {places}."
+        f"Too short for the model, which makes {SHORTEST_GAP / FPS:g} s at a time, and therefore "
+        f"interpolated: {', '.join(places)}."
     )
 
 
@@ -128,8 +140,8 @@ def cut(pose: Pose, frames: slice) -> Pose:
     return Pose(pose.root[frames], pose.rotations[frames])
 
 
-def join(made: Array, kept: Pose, is_kept: Kept, most: float) -> tuple[Pose, float]:
-    """Decoded joints (T, 22, 3) -> the kept pose with its gaps filled from them, and the strain.
+def join(made: Pose, kept: Pose, is_kept: Kept, most: float) -> tuple[Pose, float]:
+    """A decoded pose -> the kept pose with its gaps filled from it, and the strain.
 
     `kept` is interpolated in the gaps; what is made has a share of at most `most` in short ones.
     The strain is what had to be put right, in metres: the travel that was missing and how far
@@ -141,7 +153,7 @@ def join(made: Array, kept: Pose, is_kept: Kept, most: float) -> tuple[Pose, flo
         own, is_own, local = cut(kept, wide), is_kept[wide], gap.seen_from(wide)
         before = local.start - 1 if gap.start else local.stop
         after = local.stop if gap.stop < len(is_kept) else local.start - 1
-        part, missing = bring_home(solve_pose(made[wide]), own, before, after)
+        part, missing = bring_home(cut(made, wide), own, before, after)
         strain += missing + _apart(part, own, local)
         moved = join_positions(part.root, own.root, is_own, FADE_FRAMES)
         turned = join_rotations(part.rotations, own.rotations, is_own, FADE_FRAMES)
@@ -151,14 +163,16 @@ def join(made: Array, kept: Pose, is_kept: Kept, most: float) -> tuple[Pose, flo
     return Pose(root, rotation.continuous(rotations)), strain
 
 
-def _best(networks: Networks, candidates: Tokens, kept: Pose, is_kept: Kept, most: float) -> Pose:
+def _best(networks: Networks, candidates: Tokens, kept: Pose, is_kept: Kept, most: float) -> Filled:
     """The candidate (C, N, Q) with the least strain, joined to the kept frames."""
     floor = pose_to_joints(kept)[..., 1].min()
     attempts = []
     for tokens in candidates:
         joints = features_to_joints(networks.decode(tokens)[: len(is_kept)])
-        attempts.append(join(joints + (0.0, floor, 0.0), kept, is_kept, most))
-    return min(attempts, key=lambda attempt: attempt[1])[0]
+        made = solve_pose(joints + (0.0, floor, 0.0))
+        pose, strain = join(made, kept, is_kept, most)
+        attempts.append((strain, Filled(pose, made)))
+    return min(attempts, key=lambda attempt: attempt[0])[1]
 
 
 def _share_of_made(gap: Gap, num_frames: int, most: float) -> Array:

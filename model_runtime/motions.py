@@ -15,9 +15,9 @@ from model_runtime.familiarity import KnownPrompts
 from model_runtime.gap_tokens import count_steps
 from model_runtime.inpainting import about_short_gaps, check_fills, inpaint, sampling_for_gaps
 from model_runtime.networks import Networks, Text, find_weights
-from model_runtime.pipeline import Motion, generate
-from model_runtime.sampling import Sampling
-from model_runtime.source_motion import filled_arrays, read_source
+from model_runtime.pipeline import Motion, as_condition, generate, read_prompt
+from model_runtime.sampling import Sampling, for_drafts
+from model_runtime.source_motion import as_made, filled_arrays, read_source
 from momask_blender.contract.messages import (
     Finished,
     Generate,
@@ -61,6 +61,9 @@ class Phases:
         self._done += 1
         self._announce()
 
+    def notice(self, text: str) -> None:
+        self._send(Notice(text=text, job=self._job))
+
     def end(self) -> None:
         if self._phase:
             self.seconds[self._phase] = round(time.perf_counter() - self._began, 3)
@@ -84,6 +87,11 @@ class MotionMaker:
     def has_model(self) -> bool:
         return self._networks is not None
 
+    def networks_for(self, request: Making, phases: Phases) -> Networks:
+        """Raises WeightsError."""
+        networks = self.load(request.weights, request.device, phases)
+        return networks.for_drafts() if request.draft else networks
+
     def load(self, weights: str, device: str, phases: Phases) -> Networks:
         """Raises WeightsError."""
         phases.begin(LOADING)
@@ -92,6 +100,8 @@ class MotionMaker:
             self._networks = open_networks(find_weights(weights), device)
             self._known = KnownPrompts.read(self._networks.card)
             self._opened = (weights, device)
+            if self._networks.detour:
+                phases.notice(self._networks.detour)
         phases.step()
         return self._networks
 
@@ -103,17 +113,17 @@ class MotionMaker:
 
     def make(self, request: Generate, send: Send, phases: Phases) -> Finished:
         """Write the request's files. Raises WeightsError, OSError or what `phases` raises."""
-        networks = self.load(request.weights, request.device, phases)
+        networks = self.networks_for(request, phases)
         sampling = sampling_of(request, networks.card.sampling)
         phases.num_parts = count_parts(networks, sampling, request)
         phases.begin(READING)
-        text = networks.embed_text([request.prompt])
+        text = read_prompt(networks, request.prompt)
         for notice in notices(networks, self._known, text, request.job):
             send(notice)
         phases.step()
         motions = generate(
             networks,
-            np.repeat(text.vectors, request.variations, axis=0),
+            as_condition(text, request.variations),
             [request.num_frames] * request.variations,
             request.seeds(),
             sampling,
@@ -131,7 +141,7 @@ class MotionMaker:
         raises.
         """
         source = read_source(Path(request.source), request.kept)
-        networks = self.load(request.weights, request.device, phases)
+        networks = self.networks_for(request, phases)
         check_fills(networks)
         usual = sampling_for_gaps(networks.card.sampling, bool(request.prompt.strip()))
         sampling = sampling_of(request, usual)
@@ -143,14 +153,15 @@ class MotionMaker:
                 send(notice)
         else:
             vector = np.zeros(networks.configs.base.text_size, dtype=np.float32)
-        if words := about_short_gaps(source.is_kept):
+        if words := about_short_gaps(source.is_kept, request.gap_names):
             send(Notice(text=words, job=request.job))
         phases.num_parts = 2 + count_steps(networks, sampling, source.is_kept) + request.variations
         phases.step()
-        poses = inpaint(networks, vector, source, request.seeds(), sampling, phases)
+        fills = inpaint(networks, vector, source, request.seeds(), sampling, phases)
         phases.begin(WRITING)
-        for file, pose, seed in zip(request.files(), poses, request.seeds(), strict=True):
-            write_npz(Path(file), filled_arrays(source, pose) | made_by(request, seed))
+        for file, filled, seed in zip(request.files(), fills, request.seeds(), strict=True):
+            arrays = filled_arrays(source, filled.pose) | as_made(filled.made)
+            write_npz(Path(file), arrays | made_by(request, seed))
         return _finished(request, networks, sampling, phases)
 
 
@@ -161,7 +172,7 @@ def _finished(request: Making, networks: Networks, sampling: Sampling, phases: P
         files=tuple(request.files()),
         seconds=phases.seconds,
         runs_on=networks.runs_on,
-        settings={"model": networks.card.name} | asdict(sampling),
+        settings={"model": networks.card.name, "draft": request.draft} | asdict(sampling),
     )
 
 
@@ -169,25 +180,26 @@ def notices(
     networks: Networks, known: KnownPrompts | None, text: Text, job: int
 ) -> Iterator[Notice]:
     """What the user should know about the prompt."""
-    if text.truncated[0]:
+    if any(text.truncated):
         words = "The prompt is longer than the model reads; its end was left out."
         yield Notice(text=words, job=job)
     if networks.is_kit:
         yield Notice(text=KIT_NOTICE.format(networks.card.name), job=job)
-    familiarity = known.judge(text.vectors[0]) if known else None
-    if familiarity and not familiarity.is_known:
+    judged = [known.judge(vector) for vector in text.vectors] if known else []
+    if unknown := [each for each in judged if not each.is_known]:
         words = (
             f"The model '{networks.card.name}' was trained on nothing like this prompt, so the "
             "motion may be another one. Near prompts that work:"
         )
-        yield Notice(text=words, prompts=familiarity.nearest, job=job)
+        yield Notice(text=words, prompts=unknown[0].nearest, job=job)
 
 
 def sampling_of(request: Making, defaults: Sampling) -> Sampling:
-    """The model's own sampling settings, except where the request has others."""
+    """The model's own settings, or those of a draft, except where the request has others."""
+    usual = for_drafts(defaults) if request.draft else defaults
     names = ("steps", "guidance_scale", "residual_guidance_scale", "temperature")
     wanted = {name: getattr(request, name) for name in names}
-    return replace(defaults, **{k: v for k, v in wanted.items() if v is not None})
+    return replace(usual, **{k: v for k, v in wanted.items() if v is not None})
 
 
 def count_parts(networks: Networks, sampling: Sampling, request: Generate) -> int:

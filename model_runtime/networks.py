@@ -163,6 +163,7 @@ class Networks(ABC):
     """
 
     runs_on: str  # in words, for a panel
+    detour: str = ""  # why not on the device that was to be expected, in words
 
     def __init__(self, card: ModelCard) -> None:
         """Raises WeightsError for a folder that is damaged or incomplete."""
@@ -177,9 +178,19 @@ class Networks(ABC):
         """Whether its motions are KIT-ML's, see kit.py."""
         return self.configs.rvq.num_features == NUM_KIT_FEATURES
 
+    @property
+    def reads_order(self) -> bool:
+        """Whether its text vectors tell what a prompt says first and what it says then: CLIP's do,
+        a mean over word pieces does not."""
+        return not isinstance(self.configs.text, SentenceTowerConfig)
+
     def frames_for(self, num_frames: int) -> int:
         """How many frames of its own cover `num_frames` at 20 fps."""
         return math.ceil((num_frames - 1) * KIT_FPS / FPS) + 1 if self.is_kit else num_frames
+
+    def for_drafts(self) -> "Networks":
+        """The same networks, multiplying in 8 bits where backend and folder can."""
+        return self
 
     @abstractmethod
     def run_base(self, tokens: Tokens, texts: Array) -> Array:

@@ -4,6 +4,7 @@ A graph holds no weights. They come from the safetensors file of its part, and a
 any other file is refused.
 """
 
+import copy
 import ctypes
 import gc
 import os
@@ -16,10 +17,11 @@ from numpy.typing import NDArray
 
 from model_runtime.nets.configs import ClipTowerConfig
 from model_runtime.networks import Networks
-from model_runtime.packing import Tensors
+from model_runtime.packing import Tensors, int8_products
 from model_runtime.weights_folder import (
     CARD_FILE,
     GRAPHS,
+    INT8_GRAPHS,
     ModelCard,
     WeightsError,
     read_card,
@@ -33,6 +35,7 @@ Tokens = NDArray[np.int64]
 ERRORS_ONLY = 3  # of ONNX Runtime's log
 # Encoder and decoder share the RVQ's file: what one of them does not take.
 NOT_TAKEN = {"encode": "decoder.", "decode": "encoder."}
+LOADED_LATER = ("encode", *INT8_GRAPHS)  # what a first motion does not need
 
 
 class OnnxNetworks(Networks):
@@ -43,12 +46,20 @@ class OnnxNetworks(Networks):
         super().__init__(card)
         self.runs_on = f"CPU (ONNX Runtime {onnxruntime.__version__})"
         onnxruntime.disable_telemetry_events()
-        self._sessions = {name: self._load(name) for name in card.graphs if name != "encode"}
+        self._sessions = {
+            name: self._load(name) for name in card.graphs if name not in LOADED_LATER
+        }
+        self._is_for_drafts = False
 
     @classmethod
     def open(cls, folder: Path) -> "OnnxNetworks":
         """Raises WeightsError for a folder that is damaged or incomplete."""
         return cls(read_card(folder))
+
+    def for_drafts(self) -> "OnnxNetworks":
+        drafting = copy.copy(self)
+        drafting._is_for_drafts = True
+        return drafting
 
     def run_base(self, tokens: Tokens, texts: Array) -> Array:
         return self._run("base", tokens=tokens, text=texts)
@@ -75,6 +86,8 @@ class OnnxNetworks(Networks):
         _return_free_memory()
 
     def _run(self, name: str, **inputs: NDArray) -> NDArray[Any]:
+        if self._is_for_drafts and f"{name}_int8" in self.card.graphs:
+            name = f"{name}_int8"
         if name not in self._sessions:
             self._sessions[name] = self._load(name)
         return self._sessions[name].run(None, inputs)[0]  # type: ignore[return-value]
@@ -87,6 +100,7 @@ class OnnxNetworks(Networks):
         if name in NOT_TAKEN:
             tensors = {k: v for k, v in tensors.items() if not k.startswith(NOT_TAKEN[name])}
         tensors = {k: v for k, v in tensors.items() if v.size}  # two layers share no table
+        tensors = int8_products(tensors) if name in INT8_GRAPHS else tensors
         try:
             session = _session(content, tensors, folder / graph.file)
         except Exception as error:  # ONNX Runtime has no common class of its own
@@ -103,7 +117,7 @@ class OnnxNetworks(Networks):
         return session
 
     def _result_width(self, name: str) -> int:
-        configs = self.configs
+        configs, name = self.configs, INT8_GRAPHS.get(name, name)
         if name == "length":
             assert configs.length
             return configs.length.num_classes

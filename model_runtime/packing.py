@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 Tensors = dict[str, NDArray]
 
 INT8, SCALE = ".int8", ".scale"
+# Linear layers of nets/transformer.EncoderLayer: nine tenths of a transformer's operations.
+LAYER_PRODUCTS = ("qkv", "out", "expand", "contract")
+# Processors without VNNI add two products in 16 bits: 2 x 255 x 64 fits, 2 x 255 x 127 does not.
+LARGEST_FACTOR = 64
 
 
 def pack(tensors: Tensors, eight_bit: Callable[[str], bool] = lambda _name: False) -> Tensors:
@@ -37,8 +41,28 @@ def unpack(packed: Tensors) -> Tensors:
     return tensors
 
 
-def quantize_rows(matrix: NDArray) -> tuple[NDArray, NDArray]:
-    """(rows, columns) -> int8 of the same shape and float32 scales (rows, 1), symmetric."""
-    scale = np.abs(matrix).max(axis=1, keepdims=True) / 127.0
+def quantize_rows(matrix: NDArray, largest: int = 127) -> tuple[NDArray, NDArray]:
+    """(rows, columns) -> int8 of the same shape, at most `largest`, and float32 scales (rows, 1),
+    symmetric."""
+    scale = np.abs(matrix).max(axis=1, keepdims=True) / largest
     scale = np.where(scale == 0.0, 1.0, scale).astype(np.float32)
     return np.rint(matrix / scale).astype(np.int8), scale
+
+
+def is_layer_product(name: str) -> bool:
+    """Whether a weight is a matrix that drafts multiply in 8 bits."""
+    return ".layers." in name and name.endswith(tuple(f".{p}.weight" for p in LAYER_PRODUCTS))
+
+
+def int8_products(tensors: Tensors) -> Tensors:
+    """float32 weights of a transformer -> the same with its layers' matrices (out, in) as small
+    whole numbers: `NAME.int8` (in, out) and `NAME.scale` (out,)."""
+    made: Tensors = {}
+    for name, tensor in tensors.items():
+        if is_layer_product(name):
+            rows, scale = quantize_rows(tensor, LARGEST_FACTOR)
+            made[name + INT8] = np.ascontiguousarray(rows.T)
+            made[name + SCALE] = scale[:, 0]
+        else:
+            made[name] = tensor
+    return made

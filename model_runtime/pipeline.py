@@ -1,7 +1,8 @@
 """The whole story: text embedding -> tokens -> features -> joints."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -9,7 +10,8 @@ from numpy.typing import NDArray
 
 from model_runtime.features import features_to_joints
 from model_runtime.kit import at_our_rate, kit_to_joints
-from model_runtime.networks import Networks
+from model_runtime.networks import Networks, Text
+from model_runtime.parts import Predicts, part_shares, predict_by_parts, split_prompt, stretches
 from model_runtime.sampling import (
     ABSENT,
     MASK,
@@ -72,7 +74,8 @@ def generate(
     sampling: Sampling,
     report: Report | None = None,
 ) -> list[Motion]:
-    """Clips for text embeddings (B, E); a length of None is left to the length estimator.
+    """Clips for text embeddings (B, E), or (B, P, E) of P actions one after the other, see
+    parts.py; a length of None is left to the length estimator.
 
     A clip's noise comes from its own seed: it gets the same tokens alone or in any batch.
     """
@@ -99,7 +102,7 @@ def generate_tokens(
     sampling: Sampling,
     report: Report | None = None,
 ) -> Tokens:
-    """text (B, E) -> tokens (B, longest, Q), ABSENT beyond a clip's own length."""
+    """text (B, E) or (B, P, E) -> tokens (B, longest, Q), ABSENT beyond a clip's own length."""
     lengths = np.array([tokens_for(networks.frames_for(length)) for length in lengths_frames])
     valid = np.arange(lengths.max()) < lengths[:, None]  # (B, N)
     blank = np.where(valid, MASK, ABSENT)
@@ -115,21 +118,23 @@ def sample_tokens(
     sampling: Sampling,
     report: Report | None = None,
 ) -> Tokens:
-    """tokens (B, N, Q) with MASK in all layers of some positions -> the same without MASK.
+    """tokens (B, N, Q) with MASK in all layers of some positions, text (B, E) or (B, P, E) -> the
+    same without MASK.
 
     Clips end where the base layer becomes ABSENT. Generating is filling empty clips.
     """
     report = report or Silence()
     valid = tokens[..., 0] != ABSENT
+    led = _lead(networks, text, valid)
 
     def predict_base(base: Tokens) -> Array:
         report.step()
-        return networks.predict_base(base, text, valid, sampling.guidance_scale)
+        return led(partial(networks.predict_base, scale=sampling.guidance_scale), base)
 
     def predict_layer(layers: Tokens, layer: int) -> Array:
         report.step()
         scale = sampling.residual_guidance_scale
-        return networks.predict_residual(layers, layer, text, valid, scale)
+        return led(partial(networks.predict_residual, layer=layer, scale=scale), layers)
 
     report.begin("Generating motion")
     base = fill_masked(predict_base, tokens[..., 0], valid, sampling, noises)
@@ -138,9 +143,36 @@ def sample_tokens(
     return add_residual_layers(predict_layer, layers, valid, sampling, noises)
 
 
+def _lead(
+    networks: Networks, text: Array, valid: NDArray[np.bool_]
+) -> Callable[[Predicts, Tokens], Array]:
+    """Which text speaks for which tokens: (B, E) for all of a clip, (B, P, E) part by part."""
+    if text.ndim == 2:
+        return lambda predict, tokens: predict(tokens, text=text, valid=valid)
+    clips = [
+        stretches(int(length), part_shares(networks, parts))
+        for parts, length in zip(text, valid.sum(axis=1), strict=True)
+    ]
+    return lambda predict, tokens: predict_by_parts(predict, tokens, text, clips)
+
+
+def read_prompt(networks: Networks, prompt: str) -> Text:
+    """A prompt's vector (1, E), or (P, E) of its actions one after the other where the text tower
+    does not tell their order. Raises WeightsError."""
+    return networks.embed_text([prompt] if networks.reads_order else split_prompt(prompt))
+
+
+def as_condition(text: Text, num_clips: int) -> Array:
+    """What `generate` takes for clips of one prompt, from `read_prompt`."""
+    vectors = text.vectors if len(text.vectors) > 1 else text.vectors[0]
+    return np.repeat(vectors[None], num_clips, axis=0)
+
+
 def estimate_frames(networks: Networks, text: Array, noises: Sequence[SeededNoise]) -> list[int]:
-    """A length for each text (B, E), drawn from the length estimator."""
-    tokens = sample_length(networks.length_logits(text), noises)
+    """A length for each text (B, E) or, over its parts, (B, P, E), from the length estimator."""
+    parts = text[:, None] if text.ndim == 2 else text
+    drawn = [sample_length(networks.length_logits(part), noises) for part in parts.swapaxes(0, 1)]
+    tokens = np.sum(drawn, axis=0)
     longest = MAX_FRAMES // FRAMES_PER_TOKEN
     return [int(n) * FRAMES_PER_TOKEN for n in np.clip(tokens, SHORTEST_ESTIMATE, longest)]
 

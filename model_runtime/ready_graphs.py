@@ -13,7 +13,7 @@ from model_runtime.nets.configs import NetworkConfig
 from model_runtime.weights_folder import GRAPHS
 
 FOLDER = Path(__file__).with_name("graphs")
-WITHOUT_EFFECT = {"base": ("dropout", "shared", "num_quantizers")}  # on a graph
+BASE_WITHOUT_EFFECT = ("dropout", "shared", "num_quantizers")  # on a graph
 
 
 def ready_graphs(configs: Mapping[str, NetworkConfig]) -> dict[str, bytes]:
@@ -30,7 +30,7 @@ def ready_graphs(configs: Mapping[str, NetworkConfig]) -> dict[str, bytes]:
 
 def graph_file(name: str, config: NetworkConfig) -> str:
     """A graph's file name, with a digest of the sizes that it is made from."""
-    ignored = WITHOUT_EFFECT.get(name, ("dropout",))
+    ignored = BASE_WITHOUT_EFFECT if GRAPHS[name] == "base" else ("dropout",)
     sizes = {key: value for key, value in vars(config).items() if key not in ignored}
     digest = hashlib.sha256(json.dumps(sizes, sort_keys=True).encode()).hexdigest()
     return f"{name}-{digest[:12]}.onnx"

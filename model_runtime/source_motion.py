@@ -132,3 +132,11 @@ def filled_arrays(source: SourceMotion, pose: Pose) -> dict[str, NDArray]:
         "rotations": pose.rotations.astype(np.float32),
         "kept": source.is_kept,
     }
+
+
+def as_made(made: Pose) -> dict[str, NDArray]:
+    """What a file says of a fill before it was moved and joined: where its feet stand still."""
+    return {
+        "made_root": made.root.astype(np.float32),
+        "made_rotations": made.rotations.astype(np.float32),
+    }

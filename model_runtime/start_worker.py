@@ -1,7 +1,7 @@
-"""Run by path, in Blender's own Python with `-I`: `start_worker.py --site DIR ... [--idle S]`.
+"""Run by path with `-I`, in Blender's own Python: `start_worker.py [--runtime DIR] --site DIR ...`.
 
 Isolated mode ignores PYTHONPATH and the user's packages, so the folders to import from come as
-arguments: first our own, last those of the extension's wheels.
+arguments: first our own and the PyTorch that the user has installed, last the extension's wheels.
 """
 
 import os
@@ -13,6 +13,9 @@ if __name__ == "__main__":
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     arguments = sys.argv[1:]
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    if arguments[:1] == ["--runtime"]:
+        sys.path.insert(1, arguments[1])
+        arguments = arguments[2:]
     while arguments[:1] == ["--site"]:
         sys.path.append(arguments[1])
         arguments = arguments[2:]

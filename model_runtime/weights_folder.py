@@ -38,7 +38,13 @@ GRAPHS = {  # what runs on ONNX Runtime -> the part whose weights it takes
     "text": "text",
     "encode": "rvq",
     "decode": "rvq",
+    "base_int8": "base",
+    "residual_int8": "residual",
 }
+INT8_GRAPHS = {
+    "base_int8": "base",
+    "residual_int8": "residual",
+}  # of drafts; a folder may lack them
 
 
 class WeightsError(ValueError):
@@ -142,8 +148,9 @@ def _card(folder: Path, fields: dict[str, Any]) -> ModelCard:
 
 
 def _read_graphs(fields: dict[str, Any], folder: Path, present: list[str]) -> dict[str, Part]:
-    """All graphs of the networks that are there, or none."""
+    """All graphs of the networks that are there, or none; those of drafts if there are any."""
     wanted = [name for name, part in GRAPHS.items() if part in present] if fields else []
+    wanted = [name for name in wanted if name in fields or name not in INT8_GRAPHS]
     return {name: _read_part(fields[name], folder) for name in wanted}
 
 

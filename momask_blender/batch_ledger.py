@@ -15,7 +15,17 @@ from .animation.whole_files import write_whole
 
 FOLDER = ".momask"  # in the output folder; no file of a row begins with a dot
 SAYS_HOW = (  # what of a row decides what is in its file
-    *("prompt", "seconds", "frames", "seed", "weights", "guidance", "residual_guidance", "steps"),
+    *(
+        "prompt",
+        "seconds",
+        "frames",
+        "seed",
+        "weights",
+        "guidance",
+        "residual_guidance",
+        "steps",
+        "draft",
+    ),
     *("armature", "feet", "travel", "fps", "preset"),
 )
 

@@ -78,6 +78,7 @@ def _fill(armature: Object, chosen: Namespace) -> Fill:
         "guidance_scale": chosen.guidance,
         "residual_guidance_scale": chosen.residual_guidance,
         "steps": chosen.steps,
+        "draft": chosen.draft,
     }
     return Fill(Ref.of(armature), known_maps.map_of(armature), wish, asked)
 

@@ -56,6 +56,7 @@ def sampling_from(settings: Any, seed: int) -> dict[str, Any]:
         "variations": settings.variations,
         "weights": model_name(wanted.model),
         "device": wanted.device,
+        "draft": settings.quality == "DRAFT",
         "steps": None if own else settings.steps,
         "guidance_scale": None if own else settings.guidance,
         "residual_guidance_scale": None if own else settings.residual_guidance,

@@ -6,9 +6,11 @@ import bpy
 from bpy.app.handlers import persistent
 
 from . import settings
+from .cuda_runtime import cuda_runtime
 from .rig.known_maps import known_maps
 from .session import session
 from .ui import (
+    cuda_operators,
     operators,
     panels,
     rig_operators,
@@ -28,6 +30,7 @@ CLASSES = (
     *take_operators.CLASSES,
     *rig_operators.CLASSES,
     *weights_operators.CLASSES,
+    *cuda_operators.CLASSES,
     *timeline_operators.CLASSES,
     *panels.CLASSES,
     *timeline_panel.CLASSES,
@@ -42,7 +45,7 @@ def register() -> None:
     bpy.app.handlers.load_pre.append(before_file)
     bpy.app.handlers.undo_post.append(after_undo)
     bpy.app.handlers.redo_post.append(after_undo)
-    for each in (session, weights):
+    for each in (session, weights, cuda_runtime):
         atexit.register(each.shut_down)
     timeline_overlay.show()
     session.look_around()
@@ -52,7 +55,7 @@ def register() -> None:
 def unregister() -> None:
     stop_ticking()
     timeline_overlay.hide()
-    for each in (session, weights):
+    for each in (session, weights, cuda_runtime):
         each.shut_down()
         atexit.unregister(each.shut_down)
     bpy.app.handlers.load_pre.remove(before_file)

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import bpy
 
+from .contract.cuda_folder import Installed, find_installed
 from .contract.messages import (
     CANCELLED,
     FILES,
@@ -90,7 +91,7 @@ class Session:
     _began: float = 0.0
     _num_jobs: int = 0
     _folder: tempfile.TemporaryDirectory | None = None
-    _options: tuple[float, str] | None = None  # that the worker was started with
+    _options: tuple[float, str, Installed | None] | None = None  # that the worker was started with
     _last_log: list[str] = field(default_factory=list)  # of the worker before
 
     # What the panel asks
@@ -242,6 +243,12 @@ class Session:
                 self._fail(error)
                 raise
 
+    def end_worker(self) -> None:
+        """Close all that it has open; the next motion starts another one. Raises UserError."""
+        self._check_free()
+        if self.worker is not None:
+            self._lose_worker()
+
     def shut_down(self) -> None:
         """End the worker and whatever it was doing."""
         self.job, self._steps = None, None
@@ -334,12 +341,14 @@ class Session:
         self.worker, self.runs_on = None, ""
 
     def _ensure_worker(self) -> Worker:
-        wanted = preferences()
-        options = (wanted.idle_minutes * 60.0, weights_folder())
-        if self.worker is not None and (not self.worker.is_alive or options != self._options):
+        options = (preferences().idle_minutes * 60.0, weights_folder())
+        runtime = find_installed()  # PyTorch came or went meanwhile
+        if self.worker is not None and (
+            not self.worker.is_alive or (*options, runtime) != self._options
+        ):
             self._lose_worker()
         if self.worker is None:
-            self.worker, self._options = start_worker(*options), options
+            self.worker, self._options = start_worker(*options), (*options, runtime)
         return self.worker
 
     def _next_job(self) -> int:

@@ -62,6 +62,10 @@ PLACES = (
     ("PRESENT", "Where It Stands", "The motion begins where the character stands and faces now"),
     ("CURSOR", "3D Cursor", "The motion begins at the 3D cursor, facing as that is turned"),
 )
+QUALITIES = (
+    ("FULL", "Full", "As the model was made to be used"),
+    ("DRAFT", "Draft", "Two to three times as fast, for trying things: fewer and rougher passes"),
+)
 BODY = (
     ("ALL", "Whole Body", "All bones that the motion drives"),
     ("UPPER", "Upper Body", "Spine, head and arms; hips and legs keep their keys"),
@@ -127,6 +131,12 @@ class MomaskSettings(PropertyGroup):
         soft_max=8,
         description="Takes to make at once, with this seed and the following ones. You can switch "
         "between them under Takes",
+    )
+    quality: EnumProperty(
+        name="Quality",
+        items=QUALITIES,
+        default="FULL",
+        description="How carefully a motion is made. A seed gives another motion in each",
     )
     target: EnumProperty(
         name="Target", items=TARGETS, default="NEW", description="Which character moves"

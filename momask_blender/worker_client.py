@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .contract.cuda_folder import find_installed
 from .contract.messages import Message, Quit, from_line, to_line
 
 ROOT = Path(__file__).resolve().parents[1]  # the folder that holds both packages
@@ -34,12 +35,15 @@ class Ended:
 
 def worker_command(idle_seconds: float | None = None) -> list[str]:
     """This Python, isolated, with the folders that its packages really come from."""
-    return child_command(SCRIPT) + (["--idle", f"{idle_seconds:g}"] if idle_seconds else [])
+    installed = find_installed()
+    runtime = ["--runtime", str(installed.site)] if installed else []
+    idle = ["--idle", f"{idle_seconds:g}"] if idle_seconds else []
+    return child_command(SCRIPT, *runtime) + idle
 
 
-def child_command(script: Path) -> list[str]:
-    """A script of ours that takes `--site DIR` for each folder to import from."""
-    command = [python_executable(), "-I", "-u", "-X", "utf8", str(script)]
+def child_command(script: Path, *options: str) -> list[str]:
+    """A script of ours that takes `--site DIR` for each folder to import from, after `options`."""
+    command = [python_executable(), "-I", "-u", "-X", "utf8", str(script), *options]
     for folder in package_folders(WHEELS):
         command += ["--site", folder]
     return command

@@ -12,6 +12,7 @@ import pytest
 
 EXIT_STATUS = pytest.StashKey[int]()
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+os.environ["MOMASK_RUNTIME"] = str(SHARED / "no-runtime")  # not what its user has installed
 
 TINY_VOCABULARY = "[PAD] [UNK] [CLS] [SEP] a person walks runs jumps sits left right . ##s".split()
 TINY_CODES = {"num_codes": 32, "code_size": 16, "num_quantizers": 3}

@@ -185,3 +185,11 @@ def excess_twist(clip: np.ndarray) -> np.ndarray:
         whole = 2.0 * np.arccos(np.clip(np.abs(turn[:, INDEX[start], 0]), 0.0, 1.0))
         twists.append(whole - swing)
     return np.degrees(np.stack(twists, axis=-1))
+
+
+def test_our_cross_product_is_numpys_to_the_bit():
+    rng = np.random.default_rng(0)
+    for shape in ((3,), (80, 3), (80, 22, 3)):
+        a, b = rng.normal(size=3), rng.normal(size=shape)
+        assert np.array_equal(rotation.cross(a, b), np.cross(a, b))
+        assert np.array_equal(rotation.cross(b, b[..., ::-1]), np.cross(b, b[..., ::-1]))

@@ -1,6 +1,7 @@
 """Published weights for this software: list, show, fetch, import, verify, remove, convert.
 
-Fetched weights lie in the folder that MOMASK_WEIGHTS names, or in the user's data folder.
+Fetched weights lie in the folder that MOMASK_WEIGHTS names, or in the user's data folder. `runtime`
+does the same for PyTorch with CUDA.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from momask_blender.contract.command_line import Parser, refuse
 from momask_blender.contract.messages import WEIGHTS, Failed, Finished
 from momask_blender.contract.weights_root import weights_root
 from weights_fetcher.catalogue import SHIPPED, Model, read_catalogue
+from weights_fetcher.cuda_command import ABOUT, add_commands
 from weights_fetcher.download import Patience
 from weights_fetcher.errors import FetchError
 from weights_fetcher.fetcher import Fetcher
@@ -55,8 +57,16 @@ def _parser() -> Parser:
         "--progress", choices=("text", "json"), default="text", help="json: for programs"
     )
 
-    def add(name, run, words, name_is_optional=False):
-        command = commands.add_parser(name, help=words, parents=[of_catalogue])
+    patience = Parser(add_help=False)
+    patience.add_argument(
+        "--timeout", type=float, default=30.0, metavar="S", help="seconds of silence to bear"
+    )
+    patience.add_argument(
+        "--attempts", type=int, default=5, metavar="N", help="in a row that bring nothing, per host"
+    )
+
+    def add(name, run, words, *parents, name_is_optional=False):
+        command = commands.add_parser(name, help=words, parents=[of_catalogue, *parents])
         command.set_defaults(run=run)
         if name != "list":
             count = "?" if name_is_optional else None
@@ -65,18 +75,14 @@ def _parser() -> Parser:
 
     add("list", show_all, "known models and which of them are here")
     add("show", show_one, "a model's files, sources and licence")
-    fetching = add("fetch", fetch, "bring a model and convert it; goes on where it stopped")
+    words = "bring a model and convert it; goes on where it stopped"
+    fetching = add("fetch", fetch, words, patience)
     fetching.add_argument("--accept-licence", action="store_true", help="you have read `show NAME`")
-    fetching.add_argument(
-        "--timeout", type=float, default=30.0, metavar="S", help="seconds of silence to bear"
-    )
-    fetching.add_argument(
-        "--attempts", type=int, default=5, metavar="N", help="in a row that bring nothing, per host"
-    )
     importing = add("import", import_, "take files that were downloaded by hand, or a share")
     importing.add_argument("source", type=Path, metavar="FILE|DIR", help="a zip, file or folder")
     add("verify", verify, "hash what is here", name_is_optional=True)
     add("remove", remove, "delete a model and its downloads")
+    add_commands(commands.add_parser("runtime", help=ABOUT), patience)
     conversion = commands.add_parser("convert", help="own checkpoints to a weights folder")
     conversion.set_defaults(run=convert_own)
     conversion.add_argument("tree", type=Path, help="folder that holds t2m/ as published")

@@ -7,7 +7,8 @@ while it is.
 import stat
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -35,28 +36,34 @@ def unpack(archive: Path, wanted: Sequence[File], folder: Path) -> list[Arrived]
     """
     arrived: list[Arrived] = []
     folder.mkdir(parents=True)
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            entries = opened.infolist()
-            _check(entries, archive.name)
-            for number, file in enumerate(wanted):
-                entry = _entry_of(file, entries, archive.name)
-                if entry is None:
-                    continue
-                target = folder / f"{number}"
-                with opened.open(entry) as source:
-                    sha256 = copy_hashed(source, target, file.num_bytes)  # type: ignore[arg-type]
-                if file.sha256 not in ("", sha256):
-                    raise UnfitError(f"{file.tail} in {archive.name} is not the published file")
-                arrived.append(Arrived(file, target, sha256))
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
-        raise UnfitError(f"{archive.name} is not a whole zip ({error})") from error
+    with zip_faults(archive.name), zipfile.ZipFile(archive) as opened:
+        entries = opened.infolist()
+        check_entries(entries, archive.name)
+        for number, file in enumerate(wanted):
+            entry = _entry_of(file, entries, archive.name)
+            if entry is None:
+                continue
+            target = folder / f"{number}"
+            with opened.open(entry) as source:
+                sha256 = copy_hashed(source, target, file.num_bytes)  # type: ignore[arg-type]
+            if file.sha256 not in ("", sha256):
+                raise UnfitError(f"{file.tail} in {archive.name} is not the published file")
+            arrived.append(Arrived(file, target, sha256))
     return arrived
 
 
-def _check(entries: list[zipfile.ZipInfo], name: str) -> None:
+@contextmanager
+def zip_faults(name: str) -> Iterator[None]:
+    """What a damaged zip raises as UnfitError."""
+    try:
+        yield
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
+        raise UnfitError(f"{name} is not a whole zip ({error})") from error
+
+
+def check_entries(entries: list[zipfile.ZipInfo], name: str, most: int = MAX_ENTRIES) -> None:
     """Refuse an archive that tries anything, even in files that are not wanted."""
-    if len(entries) > MAX_ENTRIES:
+    if len(entries) > most:
         raise UnfitError(f"{name} holds {len(entries)} files, which no published archive does")
     for entry in entries:
         inner = entry.orig_filename
@@ -80,9 +87,13 @@ def _entry_of(file: File, entries: list[zipfile.ZipInfo], name: str) -> zipfile.
         raise UnfitError(
             f"{file.tail} in {name} has {entry.file_size} bytes instead of {file.num_bytes}"
         )
-    if entry.compress_type not in METHODS or entry.flag_bits & ENCRYPTED:
-        raise UnfitError(f"{file.tail} in {name} is encrypted or packed in an unusual way")
+    check_packing(entry, name)
     return entry
+
+
+def check_packing(entry: zipfile.ZipInfo, name: str) -> None:
+    if entry.compress_type not in METHODS or entry.flag_bits & ENCRYPTED:
+        raise UnfitError(f"{entry.filename} in {name} is encrypted or packed in an unusual way")
 
 
 def ends_with(path: PurePosixPath, tail: str) -> bool:

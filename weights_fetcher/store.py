@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from momask_blender.contract.messages import FILES
+from momask_blender.contract.weights_root import VARIABLE
 from weights_fetcher.catalogue import File, Model
 from weights_fetcher.errors import FetchError, UnfitError
 
@@ -86,17 +87,13 @@ class Store:
         return {}
 
     def free_bytes(self) -> int:
-        folder = next(each for each in (self.root, *self.root.parents) if each.exists())
-        return shutil.disk_usage(folder).free
+        return free_bytes(self.root)
 
     @contextmanager
     def lock(self, model: Model) -> Iterator[None]:
-        """Only one process at a time works on a model. The system frees a dead process's lock."""
+        """Only one process at a time works on a model. Raises FetchError."""
         file = self.root / "downloads" / f".{model.name}.lock"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("a+b") as stream:
-            if not _try_lock(stream):
-                raise FetchError(f"Another process is fetching '{model.name}'. Wait for it.")
+        with only_one(file, f"Another process is fetching '{model.name}'. Wait for it."):
             self._clear(model)
             yield
 
@@ -123,6 +120,25 @@ class Store:
             raise FetchError(
                 f"{folder} was not made by fetching and is left alone. Rename it, then try again."
             )
+
+
+def free_bytes(folder: Path) -> int:
+    """On the disk of a folder that need not be there yet."""
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    return shutil.disk_usage(there).free
+
+
+@contextmanager
+def only_one(file: Path, otherwise: str) -> Iterator[None]:
+    """Hold the lock on `file`; FetchError says `otherwise` where another process does.
+
+    The system frees a dead process's lock.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a+b") as stream:
+        if not _try_lock(stream):
+            raise FetchError(otherwise)
+        yield
 
 
 def _try_lock(stream: BinaryIO) -> bool:
@@ -159,10 +175,14 @@ def copy_hashed(source: BinaryIO, target: Path, limit: int) -> str:
 
 
 def sha256_of(file: Path) -> str:
-    digest = hashlib.sha256()
     with file.open("rb") as stream:
-        while chunk := stream.read(CHUNK):
-            digest.update(chunk)
+        return sha256_of_stream(stream)
+
+
+def sha256_of_stream(stream: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    while chunk := stream.read(CHUNK):
+        digest.update(chunk)
     return digest.hexdigest()
 
 
@@ -173,14 +193,14 @@ def write_text(file: Path, text: str) -> None:
     os.replace(draft, file)
 
 
-def in_words(error: OSError, folder: Path) -> FetchError:
-    """What the disk refused, and what to do about it."""
+def in_words(error: OSError, folder: Path, variable: str = VARIABLE) -> FetchError:
+    """What the disk refused, and what to do about it. `variable` names another folder."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         advice = "The disk is full. Free some space and fetch again: it goes on where it stopped"
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        advice = "You may not write there. Set MOMASK_WEIGHTS to a folder that you can write to"
+        advice = f"You may not write there. Set {variable} to a folder that you can write to"
     else:
-        advice = "Set MOMASK_WEIGHTS to another folder, or try again"
+        advice = f"Set {variable} to another folder, or try again"
     return FetchError(
         f"Cannot write {error.filename or folder}: {error.strerror}. {advice}.", FILES
     )

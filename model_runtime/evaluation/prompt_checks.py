@@ -4,11 +4,12 @@ Every check takes joints (T, 22, 3) of a placed clip (metres, +Y up, facing +Z a
 and says yes or no. Thresholds are set from the training clips of the kind that is asked for.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model_runtime.features import place_at_origin
 from momask_blender.contract.skeleton import FPS, INDEX
 
 Array = NDArray[np.floating]
@@ -81,6 +82,7 @@ def _hands_above(joints: Array, joint: str) -> bool:
 CHECKS: dict[str, Callable[[Array], bool]] = {
     "walks": lambda j: _reach(j) > 1.0 and 0.3 < _speed(j) < 2.2,
     "runs": lambda j: _speed(j) > 1.9,
+    "walks_or_runs": lambda j: _reach(j) > 1.0 and _speed(j) > 0.3,
     "is_slow": lambda j: _speed(j) < 0.95,
     "is_brisk": lambda j: _speed(j) > 1.1,
     "goes_straight": lambda j: abs(float(_turn(j)[-1])) < 35.0,
@@ -114,3 +116,24 @@ CHECKS: dict[str, Callable[[Array], bool]] = {
     "climbs": lambda j: float(_pelvis(j)[-10:].mean() - _pelvis(j)[:10].mean()) > 0.2,
     "descends": lambda j: float(_pelvis(j)[-10:].mean() - _pelvis(j)[:10].mean()) < -0.2,
 }
+
+HALVES = {"first": slice(0, 0.55), "second": slice(0.45, 1.0)}
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raises KeyError for a name that `holds` does not know."""
+    for name in names:
+        half, _, check = name.rpartition(" ")
+        CHECKS[check], half and HALVES[half]
+
+
+def holds(name: str, joints: Array) -> bool:
+    """Whether a check holds: "jumps" for the whole clip, "first jumps" for its first half, a bit
+    more. Raises KeyError for an unknown name."""
+    half, _, check = name.rpartition(" ")
+    if not half:
+        return CHECKS[check](joints)
+    shares = HALVES[half]
+    part = joints[round(shares.start * len(joints)) : round(shares.stop * len(joints))]
+    floor = part[..., 1].min()
+    return CHECKS[check](place_at_origin(part) + (0.0, floor, 0.0))

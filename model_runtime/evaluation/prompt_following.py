@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from model_runtime.backends import open_networks
-from model_runtime.evaluation.prompt_checks import CHECKS
+from model_runtime.evaluation.prompt_checks import check_names, holds
 from model_runtime.networks import Networks
-from model_runtime.pipeline import generate
+from model_runtime.pipeline import as_condition, generate, read_prompt
 from model_runtime.weights_folder import find_weights
 
 PROMPTS = Path(__file__).with_name("prompts.toml")
@@ -25,8 +25,7 @@ def read_prompts() -> dict[str, dict[str, list[str]]]:
     sets = tomllib.loads(PROMPTS.read_text(encoding="utf-8"))
     for prompts in sets.values():
         for checks in prompts.values():
-            for name in checks:
-                CHECKS[name]
+            check_names(checks)
     return sets
 
 
@@ -34,10 +33,10 @@ def follow(networks: Networks, prompts: dict[str, list[str]]) -> dict[str, float
     """Prompt -> share of seeds for which every check holds."""
     shares = {}
     for prompt, checks in prompts.items():
-        text = np.repeat(networks.embed_text([prompt]).vectors, len(SEEDS), axis=0)
+        text = as_condition(read_prompt(networks, prompt), len(SEEDS))
         lengths = [FRAMES] * len(SEEDS)
         motions = generate(networks, text, lengths, SEEDS, networks.card.sampling)
-        kept = [all(CHECKS[name](motion.joints) for name in checks) for motion in motions]
+        kept = [all(holds(name, motion.joints) for name in checks) for motion in motions]
         shares[prompt] = float(np.mean(kept))
     return shares
 

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from model_runtime.features import (
     joints_to_features,
     place_at_origin,
 )
+from model_runtime.training import compose
 from model_runtime.training.layouts import MIN_FRAMES, Clip
 from model_runtime.training.paraphrase import paraphrases
 from model_runtime.training.recipe import DataRecipe
@@ -85,18 +86,54 @@ def versions(clip: Clip, recipe: DataRecipe) -> Iterator[tuple[Array, tuple[str,
 
 
 def training_motions(clips: list[Clip], recipe: DataRecipe) -> list[Motion]:
-    """All versions of all clips. Families count by the square root of their frames."""
-    frames = Counter[str]()
-    for clip in clips:
-        frames[clip.family] += len(clip.joints)
+    """All versions of all clips, weighted."""
+    return [
+        Motion(clip_features(joints), reworded(captions, recipe.paraphrases), weight)
+        for clip, weight in zip(clips, weights(clips), strict=True)
+        for joints, captions in versions(clip, recipe)
+    ]
+
+
+def joined_motions(clips: list[Clip], recipe: DataRecipe) -> list[Motion]:
+    """Clips that go on, and pairs of actions, each kind with its share of all draws."""
+    examples = [
+        compose.Example(clip_features(joints), captions, kind, weight)
+        for clip, weight in zip(clips, weights(clips), strict=True)
+        for joints, captions, kind in _sides(clip, recipe)
+    ]
+    total = sum(weights(clips)) * sum(1 for _ in versions(clips[0], recipe))
     motions = []
-    for clip in clips:
-        weight = len(clip.joints) / np.sqrt(frames[clip.family])
+    for make, count, share, wordings in (
+        (compose.prolonged, recipe.prolonged, recipe.prolonged_share, recipe.paraphrases),
+        (compose.two_part, recipe.two_part, recipe.two_part_share, recipe.paraphrases // 4),
+    ):
+        made = make(examples, count, seed=0)
+        scale = share * total / max(1e-9, sum(each.weight for each in made))
         motions += [
-            Motion(clip_features(joints), reworded(captions, recipe.paraphrases), weight)
-            for joints, captions in versions(clip, recipe)
+            Motion(each.features, reworded(each.captions, wordings), scale * each.weight)
+            for each in made
         ]
     return motions
+
+
+def _sides(clip: Clip, recipe: DataRecipe) -> Iterator[tuple[Array, tuple[str, ...], str]]:
+    """Joints, captions and kind of a clip and its mirror image, at their own speed."""
+    own_speed = replace(recipe, speeds=(1.0,))
+    for joints, captions in versions(clip, own_speed):
+        yield joints, captions, captions[0]
+
+
+def weights(clips: list[Clip]) -> list[float]:
+    """How often each clip is drawn: families and, within them, the actions that their first
+    captions name count by roots of their frames, so that rare ones are not lost among dances."""
+    families, kinds = Counter[str](), Counter[str]()
+    for clip in clips:
+        families[clip.family] += len(clip.joints)
+        kinds[clip.captions[0]] += len(clip.joints)
+    return [
+        len(clip.joints) / (families[clip.family] ** 0.25 * kinds[clip.captions[0]] ** 0.5)
+        for clip in clips
+    ]
 
 
 def reworded(captions: tuple[str, ...], count: int) -> tuple[str, ...]:

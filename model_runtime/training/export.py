@@ -43,7 +43,7 @@ def export(
     """Pack the best checkpoints of each stage: transformers in 8-bit rows, the rest in float16."""
     packed: dict[str, Tensors] = {"statistics": _read(checkpoints / "statistics.safetensors")}
     for name in ("rvq", "base", "residual", "length"):
-        tensors = _read(checkpoints / f"{name}.safetensors")
+        tensors = _read(_checkpoint(checkpoints, name))
         eight_bit = name in ("base", "residual")
         packed[name] = pack(tensors, lambda key, t=tensors, e=eight_bit: e and _is_matrix(t[key]))
     if tower.resolve() != out.resolve():
@@ -64,6 +64,12 @@ def export(
     networks = {name: getattr(recipe, name) for name in configs}
     networks["text"] = SentenceTowerConfig(**about["text"]["config"])
     write_folder(out, about, packed, configs, graphs_of(networks))
+
+
+def _checkpoint(folder: Path, name: str) -> Path:
+    """Where a part's weights are; the tokenizer's decoder may have been trained further."""
+    refined = folder / "decoder.safetensors"
+    return refined if name == "rvq" and refined.is_file() else folder / f"{name}.safetensors"
 
 
 def _read(file: Path) -> Tensors:

@@ -30,10 +30,11 @@ from model_runtime.nets.rvq import Rvq
 from model_runtime.nets.text import ClipTower, SentenceTower
 from model_runtime.nets.transformer import LengthEstimator, MaskedTransformer, ResidualTransformer
 from model_runtime.networks import Configs
-from model_runtime.weights_folder import add_graphs, read_card
+from model_runtime.training.graph_weights import feed_from_outside
+from model_runtime.training.int8_graphs import in_int8
+from model_runtime.weights_folder import INT8_GRAPHS, add_graphs, read_card
 
 OPSET = 18
-FED = "safetensors"  # stands where ONNX wants a file's name; no file of this name is ever read
 
 BATCH, LENGTH = torch.export.Dim("batch", max=1024), torch.export.Dim("length", max=4096)
 
@@ -60,7 +61,9 @@ def graphs_of(configs: dict[str, NetworkConfig]) -> dict[str, bytes]:
     made = {name: make(configs["rvq"]) for name, make in graphs.items()}
     makers = {"base": base_graph, "residual": residual_graph, "length": length_graph}
     makers["text"] = text_graph
-    return made | {name: make(configs[name]) for name, make in makers.items() if name in configs}
+    made |= {name: make(configs[name]) for name, make in makers.items() if name in configs}
+    drafts = {name: in_int8(made[full]) for name, full in INT8_GRAPHS.items() if full in made}
+    return made | drafts
 
 
 @cache
@@ -171,26 +174,9 @@ def _without_weights(model: onnx_ir.Model) -> bytes:
     optimizer.optimize_ir(model)
     proto = onnx_ir.to_proto(model)
     onnx.checker.check_model(proto)
-    _feed_from_outside(proto.graph, "network.")
+    feed_from_outside(proto.graph, "network.")
     _drop_notes(proto)
     return proto.SerializeToString(deterministic=True)
-
-
-def _feed_from_outside(graph: onnx.GraphProto, prefix: str) -> None:
-    """Inputs whose names begin with `prefix` become external initializers without it."""
-    weights = [value for value in graph.input if value.name.startswith(prefix)]
-    for value in weights:
-        graph.input.remove(value)
-        tensor = graph.initializer.add(
-            name=value.name.removeprefix(prefix),
-            data_type=value.type.tensor_type.elem_type,
-            dims=[size.dim_value for size in value.type.tensor_type.shape.dim],
-            data_location=onnx.TensorProto.EXTERNAL,
-        )
-        tensor.external_data.add(key="location", value=FED)
-    for node in graph.node:
-        for index, name in enumerate(node.input):
-            node.input[index] = name.removeprefix(prefix)
 
 
 def _drop_notes(proto: onnx.ModelProto) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 TABLE = Path(__file__).with_name("paraphrases.toml")
 REPLACED = 0.67  # chance of each phrase that the table knows
+IN_CONTEXT = 0.15  # chance of a place or time behind it
 
 _SUBJECT = re.compile(r"^(a|an|the) (person|human|figure|individual|man|woman)\b|^someone\b")
 # Where a clause begins: "steps" there is a verb, in "salsa steps" it is none.
@@ -25,6 +26,7 @@ _DOUBLED |= {"plod", "bet", "dip", "strut", "skip", "sip", "plop", "groov"}
 @dataclass(frozen=True)
 class Table:
     subjects: list[str]
+    contexts: list[str]
     frames: dict[str, list[str]]  # by form: third, ing, base
     verbs: dict[str, list[str]]  # base phrase -> base phrases
     words: dict[str, list[str]]
@@ -37,7 +39,7 @@ def read_table() -> Table:
     longest_first = sorted(fields["verbs"], key=len, reverse=True)
     verbs = {phrase: fields["verbs"][phrase] for phrase in longest_first}
     words = {phrase: fields["words"][phrase] for phrase in sorted(fields["words"], key=len)[::-1]}
-    return Table(fields["subjects"], frames, verbs, words)
+    return Table(fields["subjects"], fields["contexts"], frames, verbs, words)
 
 
 def third(phrase: str) -> str:
@@ -87,17 +89,23 @@ def _third_persons() -> dict[str, str]:
     return {third(verb): verb for verb in verbs}
 
 
+def third_person(caption: str) -> str:
+    """A caption without its subject: "A person walks." -> "walks"."""
+    return _SUBJECT.sub("", caption.lower().strip().rstrip(".")).strip()
+
+
 def paraphrase(caption: str, chance: random.Random) -> str:
     """One other way to say `caption`, which begins with its subject and a verb."""
     table = read_table()
-    actions = _SUBJECT.sub("", caption.lower().strip().rstrip(".")).strip()
-    actions = re.sub(r"^is (\w+ing)\b", r"\1", actions)
+    actions = re.sub(r"^is (\w+ing)\b", r"\1", third_person(caption))
     progressive = re.match(r"\w+ing\b", actions) is not None
     form = "ing" if progressive else chance.choice(("third", "third", "ing", "base"))
     actions = _swap(actions, table.verbs, chance, verbs=True)
     actions = _swap(actions, table.words, chance, verbs=False)
     if form != "third" and not progressive:
         actions = _inflect(actions, form)
+    if chance.random() < IN_CONTEXT:
+        actions = f"{actions} {chance.choice(table.contexts)}"
     frame = chance.choice(table.frames[form])
     return frame.format(subject=chance.choice(table.subjects), **{form: actions})
 

@@ -3,7 +3,7 @@
 import tomllib
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from model_runtime.nets.configs import (
     TOWER_EVALUATOR,
@@ -24,6 +24,10 @@ class DataRecipe:
     mirror: bool = True
     speeds: tuple[float, ...] = (1.0, 0.87, 1.15)  # copies of each clip, played faster or slower
     paraphrases: int = 12  # other wordings of each caption; the captions count as a quarter
+    prolonged: int = 0  # joined clips that go on with the same action, for the transformers only,
+    prolonged_share: float = 0.3  # and their draws beside one of every clip
+    two_part: int = 0  # attempts to join two actions; about half fit together
+    two_part_share: float = 0.3
     root_emphasis: float = 5.0  # divides the std of root and contacts (MoMask's feat_bias)
 
 
@@ -53,6 +57,17 @@ class RvqTraining(Loop):
     quantize_dropout: float = 0.2
     code_decay: float = 0.98  # EMA of the codebooks
     plain_steps: int = 250  # autoencoder only, before the codebooks are drawn from data
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecoderTraining(Loop):
+    """The decoder alone, after the transformers; see train_decoder.py."""
+
+    window: int = 64  # frames
+    num_sampled: int = 600  # clips from the transformers
+    jerk_weight: float = 0.05
+    slide_weight: float = 0.5
+    kept_weight: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +115,7 @@ class Recipe:
     base_training: TransformerTraining
     residual_training: TransformerTraining
     length_training: LengthTraining
+    decoder_training: DecoderTraining | None = None
     evaluator_training: EvaluatorTraining = field(default_factory=EvaluatorTraining)
 
 
@@ -133,8 +149,11 @@ def _build(kind: Any, values: dict[str, Any], where: str) -> Any:
         raise ValueError(f"unknown key {where}{unknown[0]}")
     built = {}
     for name, value in values.items():
-        if is_dataclass(known[name]):
-            built[name] = _build(known[name], value, f"{where}{name}.")
+        table = next(
+            (each for each in get_args(known[name]) or (known[name],) if is_dataclass(each)), None
+        )
+        if table:
+            built[name] = _build(table, value, f"{where}{name}.")
         else:
             built[name] = tuple(value) if isinstance(value, list) else value
     return kind(**built)

@@ -1,4 +1,5 @@
-"""The stages of training, in order: rvq, base, residual, length, export; beside them evaluator."""
+"""The stages of training, in order: rvq, base, residual, length, decoder if the recipe has it,
+export; beside them evaluator."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from model_runtime.backends import open_networks
 from model_runtime.nets.rvq import Rvq
 from model_runtime.networks import SHIPPED_WEIGHTS
 from model_runtime.torch_backend import TextEncoder
@@ -18,6 +20,7 @@ from model_runtime.training.layouts import read_clips
 from model_runtime.training.loop import Stage, run
 from model_runtime.training.recipe import Loop, Recipe, read_recipe
 from model_runtime.training.start import Start
+from model_runtime.training.train_decoder import decoder_stage, sample_clips
 from model_runtime.training.train_evaluator import evaluator_stage
 from model_runtime.training.train_rvq import rvq_stage
 from model_runtime.training.train_transformers import (
@@ -49,7 +52,9 @@ class Training:
         self.tower = start.card.folder if start else TOWER
         self.tower_config = start.tower_config if start else None
         self.device = ranks.join()
-        self.motions = data.training_motions(read_clips(folder, "train", _report), recipe.data)
+        clips = read_clips(folder, "train", _report)
+        self.motions = data.training_motions(clips, recipe.data)
+        self.joined = data.joined_motions(clips, recipe.data)
         self.validation = data.plain_motions(read_clips(folder, "val", _report))
         if start:
             mean, std = start.statistics()
@@ -70,7 +75,7 @@ class Training:
             _report(f"rvq: kept as it is in {self.start.card.folder}")
             return
         stage = self._stage(name)
-        if self.start:
+        if self.start and name != "decoder":
             self.start.initialise(name, stage.network, stage.averaged)
             if isinstance(stage.extra, CodebookTrainer):
                 stage.extra.keep_codes()
@@ -83,20 +88,42 @@ class Training:
         if name == "evaluator":
             data = self.motions, self.validation, self.statistics
             return evaluator_stage(self.recipe, *data, self.reader())
+        if name == "decoder":
+            return self._decoder_stage()
         return TOKEN_STAGES[name](self.recipe, *self.corpora())
+
+    def _decoder_stage(self) -> Stage:
+        """Needs all other networks: it is trained on what they make."""
+        training = self.recipe.decoder_training
+        assert training
+        folder = self.out / "before_decoder"
+        export(self.recipe, self.tower, self.out, folder, self.tower_config)
+        motions = self.motions + self.joined
+        sampled = sample_clips(
+            open_networks(folder), motions, training.num_sampled, training.window
+        )
+        clips = [clip.to(self.device) for clip in sampled]
+        network = self.tokenizer()
+        return decoder_stage(
+            self.recipe, network, self.motions, self.validation, self.statistics, clips
+        )
+
+    def tokenizer(self) -> Rvq:
+        """As it was trained, in evaluation mode."""
+        network = Rvq(self.recipe.rvq).to(self.device).eval()
+        network.load_state_dict(load_weights(self.out / "rvq.safetensors"))
+        return network
 
     def corpora(self) -> tuple[Corpus, Corpus]:
         """Training and validation motions as tokens of the trained RVQ."""
-        network = Rvq(self.recipe.rvq).to(self.device).eval()
-        network.load_state_dict(load_weights(self.out / "rvq.safetensors"))
-        texts = self.texts()
+        network, texts = self.tokenizer(), self.texts()
         return (
-            tokenize(self.motions, network, self.statistics, texts),
+            tokenize(self.motions + self.joined, network, self.statistics, texts),
             tokenize(self.validation, network, self.statistics, texts),
         )
 
     def texts(self) -> dict[str, Tensor]:
-        captions = distinct_captions(self.motions + self.validation)
+        captions = distinct_captions(self.motions + self.joined + self.validation)
         encoder, _ = self.reader()
         return text_vectors(encoder.embed_corpus(captions), captions)
 
@@ -125,7 +152,8 @@ def train(
         if stage != "export":
             torch.set_float32_matmul_precision("high")  # TF32 where there is CUDA
             training = Training(folder, recipe, out, start)
-            for name in ("rvq", *TOKEN_STAGES) if stage == "all" else (stage,):
+            every = ("rvq", *TOKEN_STAGES, *(["decoder"] if recipe.decoder_training else []))
+            for name in every if stage == "all" else (stage,):
                 training.run(name)
         if stage in ("all", "export") and ranks.is_first():
             if start:

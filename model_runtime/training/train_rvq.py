@@ -74,9 +74,10 @@ def world_joints(features: Tensor) -> Tensor:
     return torch.cat([root.unsqueeze(2), others], dim=2)
 
 
-def _losses(
+def feature_losses(
     recipe: RvqTraining, normed: Tensor, decoded: Tensor, mean: Tensor, std: Tensor
 ) -> Losses:
+    """How decoded clips differ from recorded ones, both normed (B, T, D)."""
     positions = COLUMNS["positions"]
     goal, got = world_joints(normed * std + mean), world_joints(decoded * std + mean)
     return {
@@ -87,6 +88,16 @@ def _losses(
         "path": (got - goal).abs().mean(),
         "speed": (got.diff(dim=1) - goal.diff(dim=1)).abs().mean(),
     }
+
+
+def weighted_sum(recipe: RvqTraining, terms: Losses) -> Tensor:
+    """What `feature_losses` found, as one number."""
+    return (
+        terms["features"]
+        + recipe.position_weight * terms["positions"]
+        + recipe.path_weight * terms["path"]
+        + recipe.speed_weight * terms["speed"]
+    )
 
 
 def rvq_stage(
@@ -115,14 +126,8 @@ def rvq_stage(
             coded, commitment = codebooks.quantize(latents, layers, generator)
             latents = latents + (coded - latents).detach()
         decoded = network.decode_latents(latents).float()
-        terms = _losses(training, normed, decoded, mean, std)
-        total = (
-            terms["features"]
-            + training.position_weight * terms["positions"]
-            + training.path_weight * terms["path"]
-            + training.speed_weight * terms["speed"]
-            + training.commit_weight * commitment
-        )
+        terms = feature_losses(training, normed, decoded, mean, std)
+        total = weighted_sum(training, terms) + training.commit_weight * commitment
         return terms | {"commit": commitment, "total": total}
 
     clips = [torch.from_numpy(m.features).to(mean.device) for m in validation]

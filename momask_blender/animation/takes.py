@@ -68,11 +68,14 @@ def made_by(request: Generate, finished: Finished, seed: int) -> dict[str, Any]:
     }
 
 
-def read_pose(file: str) -> Pose:
-    """The pose (20 fps, model axes) in a worker's `.npz`. Raises UserError."""
+def read_pose(file: str, as_made: bool = False) -> Pose:
+    """The pose (20 fps, model axes) in a worker's `.npz`; a fill `as_made`, before it was moved and
+    joined to what is kept. Raises UserError."""
     try:
         with np.load(file, allow_pickle=False) as motion:
-            return Pose(motion["root"].astype(float), motion["rotations"].astype(float))
+            prefix = "made_" if as_made and "made_root" in motion else ""
+            root, rotations = (motion[f"{prefix}{name}"] for name in ("root", "rotations"))
+            return Pose(root.astype(float), rotations.astype(float))
     except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
         raise UserError(f"The motion that was made cannot be read ({error}). Try again.") from error
 

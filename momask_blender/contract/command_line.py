@@ -37,6 +37,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--guidance", type=float, help="how strictly the body follows the prompt")
     parser.add_argument("--residual-guidance", type=float, help="the same for fine detail")
     parser.add_argument("--steps", type=int, help="sampling iterations, 1 to 100")
+    parser.add_argument("--draft", action="store_true", help="faster, in fewer and rougher passes")
 
 
 def generate_request(arguments: argparse.Namespace, out: str) -> Generate:
@@ -53,6 +54,7 @@ def generate_request(arguments: argparse.Namespace, out: str) -> Generate:
         guidance_scale=arguments.guidance,
         residual_guidance_scale=arguments.residual_guidance,
         steps=arguments.steps,
+        draft=arguments.draft,
     )
 
 

@@ -5,8 +5,8 @@ The worker says `Hello` when it starts. The add-on sends jobs (`Load`, `Generate
 lines and then with one `Loaded`, `Finished`, `Unloaded` or `Failed`. Jobs run one after another;
 `Cancel` is heard at once. Arrays travel as `.npz` files that the request names.
 
-`weights_fetcher`, a child of its own, says `Offer`, `Progress` and `Notice`, at last `Finished` or
-`Failed`.
+`weights_fetcher`, a child of its own, says `Offer`, `CudaRuntime`, `FoundWheels`, `Progress` and
+`Notice`, at last `Finished` or `Failed`.
 """
 
 import json
@@ -18,7 +18,7 @@ from typing import Any
 from .kept_ranges import Range, check_ranges
 from .skeleton import FPS, MAX_FRAMES, MAX_SECONDS
 
-PROTOCOL = 3
+PROTOCOL = 4
 MAX_SEED = 2**31 - 1  # Blender's integer properties are 32-bit
 MAX_VARIATIONS = 16
 DEVICES = ("auto", "cpu", "cuda")
@@ -74,6 +74,7 @@ class Making:
     residual_guidance_scale: float | None = None
     steps: int | None = None
     temperature: float | None = None
+    draft: bool = False  # fewer and rougher passes, unless `steps` and scales say otherwise
 
     def __post_init__(self) -> None:
         if any("\ud800" <= character <= "\udfff" for character in self.prompt):
@@ -127,9 +128,11 @@ class Inpaint(Making):
 
     source: str
     kept: tuple[Range, ...]  # first and last frame of each range that stays, counted from 0
+    gap_names: tuple[str, ...] = ()  # what the user calls the frames of each gap; else as above
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        object.__setattr__(self, "gap_names", tuple(self.gap_names))  # JSON has lists only
         ranges = tuple((first, last) for first, last in self.kept)  # JSON has lists only
         object.__setattr__(self, "kept", check_ranges(ranges))
         files = self.files() if self.out else []  # the session says later where to
@@ -238,6 +241,32 @@ class Offer:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CudaRuntime:
+    """PyTorch for CUDA, here or to be had. `state` is ready, begun or absent."""
+
+    state: str
+    told: str  # what motions run on and why, in one line
+    offered: str  # what would be installed; empty where nothing is offered for this system
+    num_bytes: int  # to fetch, as far as that is not there yet
+    folder: str
+    licence: str
+    means: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundWheels:
+    """What a folder of wheels would install; `confirmation` agrees to exactly that."""
+
+    lines: tuple[str, ...]  # name, size and SHA-256 of each
+    num_bytes: int
+    confirmation: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lines", tuple(self.lines))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Failed:
     """The job came to nothing; `message` tells the user why, in one line."""
 
@@ -248,12 +277,15 @@ class Failed:
 
 Job = Load | Generate | Inpaint | Unload
 Answer = Loaded | Finished | Unloaded | Failed
-Message = Hello | Job | Cancel | Quit | Progress | Notice | Offer | Answer
+Message = (
+    Hello | Job | Cancel | Quit | Progress | Notice | Offer | CudaRuntime | FoundWheels | Answer
+)
 KINDS = {
     kind.__name__: kind
     for kind in (
         *(Hello, Load, Generate, Inpaint, Unload, Cancel, Quit),
-        *(Progress, Notice, Offer, Loaded, Finished, Unloaded, Failed),
+        *(Progress, Notice, Offer, CudaRuntime, FoundWheels),
+        *(Loaded, Finished, Unloaded, Failed),
     )
 }
 

@@ -114,7 +114,7 @@ def _solve_arm(joints: Array, side: str, segments: dict[str, Array]) -> None:
         f"{side}_{part}" for part in ("collar", "shoulder", "elbow", "wrist")
     )
     segments[collar] = _swing(joints, collar, shoulder, segments["spine3"])
-    rest_hinge = np.cross(_directions(REST_JOINTS, shoulder, elbow), FORWARD)
+    rest_hinge = rotation.cross(_directions(REST_JOINTS, shoulder, elbow), FORWARD)
     hinge = _hinge(joints, (shoulder, elbow, wrist), segments[collar], rest_hinge)
     segments[shoulder] = _hinged(joints, shoulder, elbow, hinge, rest_hinge)
     segments[elbow] = _hinged(joints, elbow, wrist, hinge, rest_hinge)
@@ -123,7 +123,7 @@ def _solve_arm(joints: Array, side: str, segments: dict[str, Array]) -> None:
 
 def _solve_leg(joints: Array, side: str, segments: dict[str, Array]) -> None:
     hip, knee, ankle, foot = (f"{side}_{part}" for part in ("hip", "knee", "ankle", "foot"))
-    rest_hinge = np.cross(_directions(REST_JOINTS, hip, knee), -FORWARD)
+    rest_hinge = rotation.cross(_directions(REST_JOINTS, hip, knee), -FORWARD)
     hinge = _hinge(joints, (hip, knee, ankle), segments["pelvis"], rest_hinge)
     segments[hip] = _hinged(joints, hip, knee, hinge, rest_hinge)
     segments[knee] = _hinged(joints, knee, ankle, hinge, rest_hinge)
@@ -140,9 +140,9 @@ def _hinge(joints: Array, limb: tuple[str, str, str], parent: Array, rest_hinge:
     start, middle, end = limb
     upper, lower = _directions(joints, start, middle), _directions(joints, middle, end)
     carried = rotation.rotate(_swing(joints, start, middle, parent), rest_hinge)
-    seen = np.cross(upper, lower)
+    seen = rotation.cross(upper, lower)
     bend = np.linalg.norm(seen, axis=-1)
-    across = np.cross(upper, carried)
+    across = rotation.cross(upper, carried)
     angle = np.arctan2(np.sum(seen * across, axis=-1), np.sum(seen * carried, axis=-1))
     angle = np.clip(_filled(angle, _smoothstep(bend)), -MAX_HINGE, MAX_HINGE)[:, None]
     return carried * np.cos(angle) + across * np.sin(angle)
@@ -184,7 +184,7 @@ def _frame(along: Array, hinge: Array) -> Array:
     """Right-handed frame: the segment, the hinge made square to it, their product. (..., 3, 3)."""
     square = hinge - np.sum(hinge * along, axis=-1, keepdims=True) * along
     square = rotation.normalized(square)
-    return np.stack([along, square, np.cross(along, square)], axis=-1)
+    return np.stack([along, square, rotation.cross(along, square)], axis=-1)
 
 
 def leg_length(joints: Array) -> float:

@@ -17,10 +17,21 @@ def normalized(vectors: Array) -> Array:
     return vectors / np.where(lengths == 0.0, 1.0, lengths)
 
 
+def cross(a: Array, b: Array) -> Array:
+    """`np.cross` of vectors (..., 3) to the bit, in half its time on the arrays of one clip."""
+    (ax, ay, az), (bx, by, bz) = _components(a), _components(b)
+    return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
+
+
+def _components(vectors: ArrayLike) -> list[Array]:
+    """(..., N) -> N arrays (...)."""
+    array = np.asarray(vectors)
+    return [array[..., index] for index in range(array.shape[-1])]
+
+
 def multiply(a: Array, b: Array) -> Array:
     """Hamilton product: the rotation `b` followed by `a`. (..., 4), (..., 4) -> (..., 4)."""
-    aw, ax, ay, az = np.moveaxis(np.asarray(a), -1, 0)
-    bw, bx, by, bz = np.moveaxis(np.asarray(b), -1, 0)
+    (aw, ax, ay, az), (bw, bx, by, bz) = _components(a), _components(b)
     return np.stack(
         [
             aw * bw - ax * bx - ay * by - az * bz,
@@ -40,8 +51,8 @@ def inverse(quats: Array) -> Array:
 def rotate(quats: Array, vectors: Array) -> Array:
     """Rotate vectors (..., 3) by unit quaternions (..., 4); leading axes broadcast."""
     w, xyz = quats[..., :1], quats[..., 1:]
-    twice = 2.0 * np.cross(xyz, vectors)
-    return vectors + w * twice + np.cross(xyz, twice)
+    twice = 2.0 * cross(xyz, vectors)
+    return vectors + w * twice + cross(xyz, twice)
 
 
 def between(a: Array, b: Array) -> Array:
@@ -50,11 +61,11 @@ def between(a: Array, b: Array) -> Array:
     For opposite directions, where the shortest arc is not unique, any half turn is returned.
     """
     a, b = normalized(a), normalized(b)
-    axis = np.cross(a, b)
+    axis = cross(a, b)
     w = 1.0 + np.sum(a * b, axis=-1, keepdims=True)
     opposite = w < 1e-12
     helper = np.where(np.abs(a[..., :1]) < 0.9, (1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
-    axis = np.where(opposite, np.cross(a, helper), axis)
+    axis = np.where(opposite, cross(a, helper), axis)
     return normalized(np.concatenate([np.where(opposite, 0.0, w), axis], axis=-1))
 
 
@@ -104,7 +115,7 @@ def from_vector(vectors: Array) -> Array:
 
 def to_matrix(quats: Array) -> Array:
     """Unit quaternions (..., 4) -> matrices (..., 3, 3)."""
-    w, x, y, z = np.moveaxis(np.asarray(quats), -1, 0)
+    w, x, y, z = _components(quats)
     rows = [
         [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
         [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],

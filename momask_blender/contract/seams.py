@@ -16,7 +16,7 @@ Array = NDArray[np.floating]
 Kept = NDArray[np.bool_]
 Frames = NDArray[np.int64]
 
-FADE_SECONDS = 0.15  # a residual is halved after 0.4 s
+FADE_SECONDS = 0.2  # a residual is halved after 0.5 s
 NEAR = 3  # kept frames on each side of a gap that say velocity and acceleration
 
 

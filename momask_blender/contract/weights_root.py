@@ -11,10 +11,10 @@ def weights_root() -> Path:
     """The folder that MOMASK_WEIGHTS names, or the one in the user's data folder."""
     if chosen := os.environ.get(VARIABLE):
         return Path(chosen)
-    return _data_folder() / "momask" / "weights"
+    return data_folder() / "momask" / "weights"
 
 
-def _data_folder() -> Path:
+def data_folder() -> Path:
     """Of this user, as each system has it."""
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")

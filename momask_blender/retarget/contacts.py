@@ -63,6 +63,7 @@ class Contacts:
 
     balls: Flags
     flat: Flags  # the heel too; only where the ball is
+    kept: Flags | None = None  # (T,) frames that stay as they are, whatever stands; None: no frame
 
 
 def track_pose(pose: Pose) -> FootTrack:
@@ -88,11 +89,11 @@ def find_contacts(track: FootTrack, fps: float, strict: bool = False) -> Contact
     upright = rotation.rotate(track.turns, UP)[..., 2]
     balls = _low_and_slow(track.balls - floor, fps, limits.speed * size, size)
     balls &= upright > FACES_FLOOR
-    balls = _each_run(balls, track.balls[..., :2], limits.slide * size, limits.pause, fps)
+    balls = cut_where_moved(balls, track.balls[..., :2], limits.slide * size, limits.pause, fps)
     ankles = _low_and_slow(track.ankles - floor, fps, limits.speed * size, size)
-    flat = _tidy(balls & ankles & (upright > LIES_FLAT), fps) & balls
+    flat = tidied(balls & ankles & (upright > LIES_FLAT), fps) & balls
     heading = np.unwrap(headings(track.turns), axis=0)[..., None]
-    return Contacts(balls, _each_run(flat, heading, limits.pivot, limits.pause, fps))
+    return Contacts(balls, cut_where_moved(flat, heading, limits.pivot, limits.pause, fps))
 
 
 def headings(turns: Array) -> Array:
@@ -124,7 +125,7 @@ def _low_and_slow(points: Array, fps: float, limit: float, size: float) -> Flags
     for side in range(stays.shape[1]):
         for start, end in runs_of(stays[:, side]):
             stays[start:end, side] = begins[start:end, side].any()
-    return _tidy(stays, fps)
+    return tidied(stays, fps)
 
 
 def _speeds(points: Array, fps: float) -> Array:
@@ -136,7 +137,7 @@ def _speeds(points: Array, fps: float) -> Array:
     return np.linalg.norm(points[after] - points[before], axis=-1) / seconds
 
 
-def _tidy(flags: Flags, fps: float) -> Flags:
+def tidied(flags: Flags, fps: float) -> Flags:
     """Short gaps closed, then short runs dropped; a run cut by the clip's end may be short."""
     flags, last = flags.copy(), len(flags)
     for side in range(flags.shape[1]):
@@ -149,7 +150,7 @@ def _tidy(flags: Flags, fps: float) -> Flags:
     return flags
 
 
-def _each_run(flags: Flags, values: Array, limit: float, pause: float, fps: float) -> Flags:
+def cut_where_moved(flags: Flags, values: Array, limit: float, pause: float, fps: float) -> Flags:
     """Runs cut where `values` (T, S, C) have moved away by more than `limit`, with a pause."""
     flags = flags.copy()
     for side in range(flags.shape[1]):

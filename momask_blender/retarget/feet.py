@@ -1,6 +1,6 @@
 """Planted feet: the ball is locked while it stands, the leg follows, the pelvis gives. No bpy."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +14,7 @@ from .offsets import envelope, fade_offsets, fade_weights, smoothed
 from .target import BoneMotion, Target, bone_heads
 
 Array = NDArray[np.floating]
+Between = Callable[[Array, Array, Array], Array]  # first, last, shares (N,) -> (N, C)
 
 TOLERANCE = 0.0024  # of the leg's length that a foot may be under the floor
 MAX_DROP, MAX_DROP_STRICT = 0.12, 0.3  # of the pelvis, as shares of the leg's length
@@ -37,34 +38,40 @@ def planting(
     """The same motion, its feet locked where they stand, and none under the floor.
 
     In short steps; the generator returns the motion. The floor lies `ground` metres above that of
-    the rig's rest pose.
+    the rig's rest pose. Frames that the contacts keep stay as they are, and feet that stand on from
+    there stay in their place; what is done to others begins gently beside them.
     """
     legs = legs_of(target)
     if not legs.sides:
         return motion
+    kept = np.zeros(len(motion.turns), bool) if contacts.kept is None else contacts.kept
+    changes = 1.0 - fade_weights(kept[:, None], fps)  # (T, 1)
     stands, flat = contacts.balls[:, legs.sides], contacts.flat[:, legs.sides]
     heads = bone_heads(target, motion)
     hips, ankles = heads[:, legs.thighs], heads[:, legs.feet]
     yield
-    feet = _laid_flat(motion.turns[:, legs.feet], flat, fps)
-    balls = ankles + rotation.rotate(motion.turns[:, legs.feet], legs.soles)
-    balls = _locked(balls, stands, _floors(legs, ground), fps)
+    feet = _laid_flat(motion.turns[:, legs.feet], flat, kept, fps)
     yield
-    feet, balls = _above_floor(legs, feet, balls, ground)
+    balls = ankles + rotation.rotate(motion.turns[:, legs.feet], legs.soles)
+    balls = _locked(balls, stands, kept, _floors(legs, ground), fps)
+    yield
+    feet, balls = _above_floor(legs, feet, balls, changes, ground)
+    yield
     near = fade_weights(stands, fps)
     yield
-    carried = smoothed(_carried_down(legs, ankles, feet, balls, near), fps, SMOOTHING) * UP
+    carried = smoothed(_carried_down(legs, ankles, feet, balls, near), fps, SMOOTHING)
+    carried = changes * carried * UP
     hips = hips - carried[:, None]
     free = reach(legs.leg, np.linalg.norm(ankles - heads[:, legs.thighs], axis=-1))
     angles, across = _heel_rise(legs, hips, feet, balls, free)
-    angles = near * smoothed(angles, fps, ROLL_SMOOTHING)
+    angles = changes * near * smoothed(angles, fps, ROLL_SMOOTHING)
     feet = rotation.multiply(rotation.about_axis(across, angles), feet)
     goals = balls - rotation.rotate(feet, legs.soles)
     toes = _level_toes(legs, motion, feet, balls, near, ground)
     yield
     most = (MAX_DROP_STRICT if strict else MAX_DROP) * legs.length
     needs = (near * _out_of_reach(hips - goals, free)).max(axis=1, keepdims=True)
-    needs = envelope(np.clip(needs, 0.0, most), fps, SMOOTHING) * UP
+    needs = changes * envelope(np.clip(needs, 0.0, most), fps, SMOOTHING) * UP
     hips = hips - needs[:, None]
     yield
     upper, lower = motion.turns[:, legs.thighs], motion.turns[:, legs.shins]
@@ -73,7 +80,7 @@ def planting(
     turns[:, legs.thighs], turns[:, legs.shins], turns[:, legs.feet] = upper, lower, feet
     for side, toe in enumerate(legs.toes):
         if toe >= 0:
-            turns[:, toe] = toes[:, side]
+            turns[:, toe] = rotation.slerp(turns[:, toe], toes[:, side], changes[:, 0])
     return replace(
         motion, turns=rotation.continuous(turns), location=motion.location - carried - needs
     )
@@ -84,21 +91,24 @@ def _floors(legs: Legs, ground: float) -> Array:
     return (legs.ankles + legs.soles)[:, 2] + ground
 
 
-def _laid_flat(turns: Array, flat: Flags, fps: float) -> Array:
+def _laid_flat(turns: Array, flat: Flags, kept: Flags, fps: float) -> Array:
     """Turns (T, S, 4) of the feet, level and with one heading while they are flat on the floor."""
     heading = np.unwrap(headings(turns), axis=0)[..., None]
-    level = rotation.about_axis(UP, _medians(heading, flat)[..., 0])
+    level = rotation.about_axis(UP, _medians(heading, flat & ~kept[:, None])[..., 0])
+    level = _as_kept(level, turns, flat, kept, rotation.slerp)
     away = rotation.multiply(level, rotation.inverse(turns))
-    halves = fade_offsets(np.where(away[..., :1] < 0.0, -1.0, 1.0) * away[..., 1:], flat, fps)
+    halves = np.where(away[..., :1] < 0.0, -1.0, 1.0) * away[..., 1:]
+    halves = _faded_between(halves, flat, kept, fps)
     cosines = np.sqrt(np.maximum(1.0 - np.sum(halves**2, axis=-1, keepdims=True), 0.0))
     return rotation.multiply(np.concatenate([cosines, halves], axis=-1), turns)
 
 
-def _locked(balls: Array, stands: Flags, floors: Array, fps: float) -> Array:
+def _locked(balls: Array, stands: Flags, kept: Flags, floors: Array, fps: float) -> Array:
     """Balls (T, S, 3) that stay on one spot of the floor while they stand."""
-    spots = _medians(balls, stands)
+    spots = _medians(balls, stands & ~kept[:, None])
     spots[..., 2] = floors
-    return balls + fade_offsets(spots - balls, stands, fps)
+    spots = _as_kept(spots, balls, stands, kept, _way_between)
+    return balls + _faded_between(spots - balls, stands, kept, fps)
 
 
 def _medians(values: Array, held: Flags) -> Array:
@@ -110,13 +120,40 @@ def _medians(values: Array, held: Flags) -> Array:
     return medians
 
 
-def _above_floor(legs: Legs, feet: Array, balls: Array, ground: float) -> tuple[Array, Array]:
+def _as_kept(goals: Array, own: Array, held: Flags, kept: Flags, between: Between) -> Array:
+    """Goals (T, S, C) of runs that are held, those of runs that go on from kept frames as in these;
+    from one to the other where both ends of a run are kept."""
+    goals = goals.copy()
+    for side in range(held.shape[1]):
+        for start, end in runs_of(held[:, side] & ~kept):
+            edges = [row for row in (start - 1, end) if 0 <= row < len(kept) and kept[row]]
+            if edges:
+                share = smoothstep(np.arange(1, end - start + 1) / (end - start + 1))
+                first, last = own[edges[0], side], own[edges[-1], side]
+                goals[start:end, side] = between(first, last, share)
+    return goals
+
+
+def _way_between(first: Array, last: Array, share: Array) -> Array:
+    return first + share[:, None] * (last - first)
+
+
+def _faded_between(offsets: Array, held: Flags, kept: Flags, fps: float) -> Array:
+    """Offsets (T, S, C) while feet are held, none in kept frames, and smooth curves between."""
+    offsets = np.where(kept[:, None, None], 0.0, offsets)
+    return fade_offsets(offsets, held | kept[:, None], fps)
+
+
+def _above_floor(
+    legs: Legs, feet: Array, balls: Array, changes: Array, ground: float
+) -> tuple[Array, Array]:
     """Feet (T, S, 4) and balls (T, S, 3) out of the floor: balls are raised, heels turned up."""
     floors = _floors(legs, ground)
     balls = balls.copy()
-    balls[..., 2] = _not_below(balls[..., 2], floors, TOLERANCE * legs.length)
+    raised = _not_below(balls[..., 2], floors, TOLERANCE * legs.length)
+    balls[..., 2] += changes * (raised - balls[..., 2])
     heels = rotation.rotate(feet, legs.heels - legs.soles)
-    return _turned_up(legs, feet, heels, balls, floors), balls
+    return rotation.slerp(feet, _turned_up(legs, feet, heels, balls, floors), changes), balls
 
 
 def _level_toes(

@@ -68,6 +68,21 @@ class Filling:
                 runs.append((each[0], each[-1]))
         return runs
 
+    def gap_names(self) -> tuple[str, ...]:
+        """The scene's frames in each run of the pose's frames that are not kept."""
+        runs = self.kept_moments()
+        borders = [(-1, runs[0][0]), *((a[1], b[0]) for a, b in itertools.pairwise(runs))]
+        borders.append((runs[-1][1], len(self.shown.pose.root)))
+        names = []
+        for before, after in borders:
+            if after - before > 1:
+                low, high = (self.window.first + self.step * row for row in (before, after))
+                within = [
+                    g.frames for g in self.gaps if low < g.frames.last and g.frames.first < high
+                ]
+                names.append(", ".join(f"frames {frames}" for frames in within))
+        return tuple(names)
+
 
 def read_filling(
     armature: Object, joint_map: JointMap, wish: Wish
@@ -100,13 +115,14 @@ def _stretch_frames(gap: Gap, window: Frames, gaps: Sequence[Gap], fps: float) -
 
 
 def made_keys(
-    filling: Filling, pose: Pose
+    filling: Filling, pose: Pose, made: Pose
 ) -> Generator[None, None, list[tuple[Gap, list[BoneKeys]]]]:
     """For each gap the keys of every bone, from the frame before it to the one after it.
 
-    `pose` (20 fps, model axes) is the whole window with its gaps filled.
+    `pose` (20 fps, model axes) is the whole window with its gaps filled, `made` the same before it
+    was moved: there feet that stand stand still.
     """
-    filled = pose_to_blender(pose)
+    filled, in_own_place = pose_to_blender(pose), pose_to_blender(made)
     found = []
     for gap in filling.gaps:
         frames = _stretch_frames(gap, filling.window, filling.gaps, filling.wish.fps)
@@ -114,8 +130,8 @@ def made_keys(
         rows = (first, first + len(gap.frames))
         times = (np.array(frames) - filling.window.first) / filling.step
         stretch = Stretch(times, rows, filling.wish.fps)
-        shown = filling.shown.at(frames)
-        motion = yield from joined(filling.rig.target, filled, shown, stretch, filling.rig.fit.feet)
+        shown, feet = filling.shown.at(frames), filling.rig.fit.feet
+        motion = yield from joined(filling.rig.target, filled, in_own_place, shown, stretch, feet)
         yield
         found.append((gap, _keys(filling, motion, rows)))
         yield

@@ -56,7 +56,8 @@ class Fill:
         assert self.filling is not None
         try:
             kept = tuple(self.filling.kept_moments())
-            return Inpaint(source=str(source), kept=kept, out=out, **self.asked)
+            names = self.filling.gap_names()
+            return Inpaint(source=str(source), kept=kept, gap_names=names, out=out, **self.asked)
         except ValueError as error:
             raise UserError(str(error)) from error
 
@@ -109,9 +110,9 @@ class Fill:
 
     def _write(self, file: str, take: Take, filled: Filled) -> Generator[None, None, None]:
         assert self.filling is not None
-        pose = read_pose(file)
+        pose, made = read_pose(file), read_pose(file, as_made=True)
         yield
-        keys = yield from made_keys(self.filling, pose)
+        keys = yield from made_keys(self.filling, pose, made)
         written: Written = yield from write_fill(self.armature.resolve(), self.filling, keys, take)
         filled.actions.append(written.action)
         said = (*self.filling.rig.warnings, *written.warnings)

@@ -11,8 +11,9 @@ from ..contract.pose import Pose
 from ..contract.resample import catmull_rom
 from ..contract.seams import FADE_SECONDS, join_positions, join_rotations
 from ..retarget.channels import basis_rotations, turns_from_basis
-from ..retarget.contacts import find_contacts, track_pose
+from ..retarget.contacts import track_pose
 from ..retarget.feet import planting
+from ..retarget.gap_contacts import contacts_in_gap
 from ..retarget.solve import solve_motion
 from ..retarget.target import BoneMotion, Target
 
@@ -42,27 +43,26 @@ def pose_at(pose: Pose, times: Array) -> Pose:
 
 
 def joined(
-    target: Target, pose: Pose, shown: BoneMotion, stretch: Stretch, feet: str
+    target: Target, pose: Pose, made: Pose, shown: BoneMotion, stretch: Stretch, feet: str
 ) -> Generator[None, None, BoneMotion]:
     """The pose (Blender axes, 20 fps) in the gap of a stretch, `shown` (T rows) outside it.
 
-    In short steps. `shown` inside the gap counts for the root bone only, which stays as it is.
+    In short steps. Feet stand where they do in `made`, the pose before it was moved to the kept
+    frames. `shown` inside the gap counts for the root bone only, which stays as it is.
     """
-    at_rows = pose_at(pose, stretch.times)
-    made = solve_motion(at_rows, target)
+    at_rows, made_at_rows = (pose_at(each, stretch.times) for each in (pose, made))
+    motion = solve_motion(at_rows, target)
     yield
     if target.root >= 0:
-        made = _on_root(target, made, shown)
-    motion = _between_kept(target, made, shown, stretch)
+        motion = _on_root(target, motion, shown)
+    motion = _between_kept(target, motion, shown, stretch)
     yield
     if feet == "OFF":
         return motion
-    is_strict = feet == "STRICT"
-    contacts = find_contacts(track_pose(at_rows), stretch.fps, is_strict)
+    tracks, is_strict = (track_pose(at_rows), track_pose(made_at_rows)), feet == "STRICT"
+    contacts = contacts_in_gap(*tracks, stretch.is_kept, stretch.fps, is_strict)
     yield
-    motion = yield from planting(target, motion, contacts, stretch.fps, is_strict)
-    yield
-    return _between_kept(target, motion, shown, stretch)
+    return (yield from planting(target, motion, contacts, stretch.fps, is_strict))
 
 
 def _between_kept(

@@ -64,6 +64,7 @@ def draw_choices(layout: UILayout, settings: Any) -> None:
     row.operator("momask.new_seed", text="", icon="FILE_REFRESH")
     row.prop(settings, "lock_seed", text="", icon="LOCKED" if settings.lock_seed else "UNLOCKED")
     column.prop(settings, "variations")
+    column.row().prop(settings, "quality", expand=True)
     start = column.row()
     start.enabled = settings.length not in ("SCENE", "PREVIEW")
     start.prop(settings, "start")

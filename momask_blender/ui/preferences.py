@@ -1,4 +1,4 @@
-"""The add-on's preferences: device, models, memory, log, published models to fetch."""
+"""The add-on's preferences: device, models, memory, log, what can be fetched."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ from bpy.types import Context, UILayout
 from ..contract.messages import Offer
 from ..session import session
 from ..weights import weights
+from .cuda_box import draw_cuda
 from .panels import draw_text
 from .timer import look_for_weights_soon
 
@@ -25,6 +26,7 @@ def draw_preferences(layout: UILayout, context: Context, wanted: Any) -> None:
     row.label(text=f"Loaded: {session.runs_on}" if session.runs_on else "No model is loaded")
     row.operator("momask.unload" if session.runs_on else "momask.load")
     row.operator("momask.show_log")
+    draw_cuda(layout.box(), context, wanted)
     draw_weights(layout.box(), context, wanted)
 
 

@@ -124,6 +124,7 @@ def _set_sampling(settings: Any, used: dict[str, Any]) -> None:
         "residual_guidance": "residual_guidance_scale",
         "temperature": "temperature",
     }
+    settings.quality = "DRAFT" if used.get("draft") is True else "FULL"
     found = {name: used.get(noted) for name, noted in names.items()}
     settings.own_settings = not all(isinstance(value, int | float) for value in found.values())
     if not settings.own_settings:

@@ -1,9 +1,10 @@
-"""Timers: they move session and weights on and redraw what shows them when something changed."""
+"""Timers: they move session and fetches on and redraw what shows them when something changed."""
 
 import contextlib
 
 import bpy
 
+from ..cuda_runtime import cuda_runtime
 from ..errors import UserError
 from ..inputs import weights_folder
 from ..rig.known_maps import known_maps
@@ -20,7 +21,7 @@ def keep_ticking() -> None:
 
 
 def stop_ticking() -> None:
-    for timer in (tick, _look_up, _tick_weights, _look_for_weights):
+    for timer in (tick, _look_up, _tick_fetches, _look_for_weights, _look_for_cuda):
         if bpy.app.timers.is_registered(timer):
             bpy.app.timers.unregister(timer)
 
@@ -49,20 +50,21 @@ def _look_up() -> None:
 
 
 def keep_fetching() -> None:
-    """As `keep_ticking`, for the child that fetches weights."""
+    """As `keep_ticking`, for the children that fetch weights and PyTorch."""
     redraw_preferences()
-    if not bpy.app.background and not bpy.app.timers.is_registered(_tick_weights):
-        bpy.app.timers.register(_tick_weights, first_interval=TICK, persistent=True)
+    if not bpy.app.background and not bpy.app.timers.is_registered(_tick_fetches):
+        bpy.app.timers.register(_tick_fetches, first_interval=TICK, persistent=True)
 
 
-def _tick_weights() -> float | None:
-    shown = _shown_of_weights()
-    is_busy = weights.poll()
-    if not is_busy:
+def _tick_fetches() -> float | None:
+    shown, were_busy = _shown_of_fetches(), weights.is_busy
+    weights.poll()
+    cuda_runtime.poll()
+    if were_busy and not weights.is_busy:
         session.look_around()
-    if not is_busy or _shown_of_weights() != shown:
+    if _shown_of_fetches() != shown:
         redraw_preferences()
-    return TICK if is_busy else None
+    return TICK if weights.is_busy or cuda_runtime.is_busy else None
 
 
 def look_for_weights_soon() -> None:
@@ -79,8 +81,23 @@ def _look_for_weights() -> None:
             keep_fetching()
 
 
-def _shown_of_weights() -> tuple[object, ...]:
-    return (weights.phase, round(weights.share, 2), weights.notice)
+def look_for_cuda_soon() -> None:
+    """As `look_for_weights_soon`, for what motions run on."""
+    is_due = not cuda_runtime.is_busy and not bpy.app.background
+    if is_due and not bpy.app.timers.is_registered(_look_for_cuda):
+        bpy.app.timers.register(_look_for_cuda, first_interval=0.0)
+
+
+def _look_for_cuda() -> None:
+    if cuda_runtime.is_stale and not cuda_runtime.is_busy:
+        with contextlib.suppress(UserError):
+            cuda_runtime.look()
+            keep_fetching()
+
+
+def _shown_of_fetches() -> tuple[object, ...]:
+    fetches = (weights, cuda_runtime)
+    return tuple((each.doing, each.phase, round(each.share, 2), each.notice) for each in fetches)
 
 
 def redraw_preferences() -> None:

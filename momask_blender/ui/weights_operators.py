@@ -1,7 +1,5 @@
 """Thin operators on published weights: fetch, import, remove, cancel."""
 
-import textwrap
-from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,27 +10,9 @@ from bpy.types import Context, Event, Operator
 from ..contract.messages import Offer
 from ..errors import UserError
 from ..inputs import weights_folder
-from ..session import session
 from ..weights import weights
-from .timer import keep_fetching, redraw_preferences
-
-LINE = 90  # characters of a licence in the dialog
-
-
-def carry_out(operator: Operator, begin: Callable[[], None]) -> set[str]:
-    """Begin it. In a window a timer carries it on; without one it is done on return."""
-    try:
-        begin()
-        if bpy.app.background:
-            weights.finish()
-            session.look_around()
-    except UserError as error:
-        weights.error = str(error)
-        operator.report({"ERROR"}, str(error))
-        redraw_preferences()
-        return {"CANCELLED"}
-    keep_fetching()
-    return {"FINISHED"}
+from .fetching import OFFLINE, carry_out, draw_terms, size_of
+from .timer import redraw_preferences
 
 
 def offer_of(name: str) -> Offer:
@@ -76,28 +56,16 @@ class MOMASK_OT_fetch_weights(WeightsOperator, Operator):
     def draw(self, _context: Context) -> None:
         """The terms, as they will be accepted."""
         offer = offer_of(self.name)
-        column = self.layout.column(align=True)
-        column.label(text=f"{offer.title}: {offer.num_bytes / 1e6:,.0f} MB to download")
-        for line in textwrap.wrap(offer.means, LINE):
-            column.label(text=line)
-        terms = self.layout.box().column(align=True)
-        terms.scale_y = 0.6
-        for paragraph in offer.text.split("\n\n"):
-            for line in textwrap.wrap(paragraph, LINE + 20):
-                terms.label(text=line)
-            terms.separator(factor=0.5)
+        draw_terms(self.layout, f"{offer.title}: {size_of(offer.num_bytes)} to download", offer)
         self.layout.prop(self, "accept_licence")
 
     def execute(self, _context: Context) -> set[str]:
-        return carry_out(self, self._begin)
+        return carry_out(self, weights, self._begin)
 
     def _begin(self) -> None:
         offer = offer_of(self.name)
         if not bpy.app.online_access:
-            raise UserError(
-                "Blender may not go online. Allow Online Access in Preferences > System, or import "
-                "files that were downloaded elsewhere."
-            )
+            raise UserError(OFFLINE)
         if offer.must_be_accepted and not self.accept_licence:
             raise UserError(f"'{offer.title}' is fetched when its terms are accepted.")
         weights.fetch(weights_folder(), offer.name, self.accept_licence)
@@ -120,9 +88,11 @@ connection"""
     def execute(self, _context: Context) -> set[str]:
         source = Path(bpy.path.abspath(self.filepath)).absolute()
         folder = weights_folder()
-        return carry_out(
-            self, lambda: weights.import_from(folder, offer_of(self.name).name, str(source))
-        )
+
+        def begin() -> None:
+            weights.import_from(folder, offer_of(self.name).name, str(source))
+
+        return carry_out(self, weights, begin)
 
 
 class MOMASK_OT_remove_weights(WeightsOperator, Operator):
@@ -137,7 +107,7 @@ class MOMASK_OT_remove_weights(WeightsOperator, Operator):
 
     def execute(self, _context: Context) -> set[str]:
         folder = weights_folder()
-        return carry_out(self, lambda: weights.remove(folder, offer_of(self.name).name))
+        return carry_out(self, weights, lambda: weights.remove(folder, offer_of(self.name).name))
 
 
 class MOMASK_OT_look_for_weights(WeightsOperator, Operator):
@@ -148,7 +118,7 @@ class MOMASK_OT_look_for_weights(WeightsOperator, Operator):
     bl_options: ClassVar = {"INTERNAL"}
 
     def execute(self, _context: Context) -> set[str]:
-        return carry_out(self, lambda: weights.look(weights_folder()))
+        return carry_out(self, weights, lambda: weights.look(weights_folder()))
 
 
 class MOMASK_OT_cancel_weights(Operator):

@@ -162,13 +162,13 @@ def contacts(toes: Array, fps: float) -> Array:
 def standing_toes(shown: Shown, joints: Array) -> tuple[Array, Array, Array]:
     """Balls of the feet as shown (T, 2, 3), whether they stand in the motion (T, 2), and their
     heights at rest (2,)."""
-    balls = [_ball(shown, side) for side in "lr"]
+    balls = [ball_of(shown, side) for side in "lr"]
     source = np.stack([joints[:, JOINT_OF[f"{side}_toe"]] for side in "lr"], axis=1)
     stands = contacts(source, shown.fps)
     return np.stack([ball for ball, _ in balls], axis=1), stands, np.array([z for _, z in balls])
 
 
-def _ball(shown: Shown, side: str) -> tuple[Array, float]:
+def ball_of(shown: Shown, side: str) -> tuple[Array, float]:
     """(T, 3) and its height at rest. Without a toe it is the point of the foot where ours is."""
     foot, toe = f"{side}_foot", f"{side}_toe"
     if toe in shown.heads:

@@ -28,7 +28,7 @@ def fill(bpy, armature, gaps, whole, **wish):
     asked = Wish(gaps=tuple(gaps), whole=whole, fps=FPS, **wish)
     joint_map = known_maps.map_of(armature)
     filling = run_to_end(read_filling(armature, joint_map, asked))
-    keys = run_to_end(made_keys(filling, bent(filling)))
+    keys = run_to_end(made_keys(filling, bent(filling), bent(filling)))
     take = Take(prompt="fill", num_keys=sum(map(len, gaps)), fps=FPS, first_frame=gaps[0].first)
     written = run_to_end(write_fill(armature, filling, keys, take))
     action = bpy.data.actions[written.action]

@@ -110,12 +110,12 @@ def test_a_take_can_be_made_again(bpy, session, length):
     settings.own_settings, settings.steps, settings.temperature = False, 7, 0.8
     settings.length, settings.lock_seed, settings.seed = length, True, 11
     settings.prompt, settings.seconds = "someone waves", 1.7
-    settings.feet, settings.reduce_keys = "OFF", True
+    settings.feet, settings.reduce_keys, settings.quality = "OFF", True, "DRAFT"
     assert bpy.ops.momask.generate() == {"FINISHED"}
     first = bpy.context.object.animation_data.action
     settings.prompt, settings.seed, settings.steps, settings.seconds = "x", 1, 20, 9.0
     settings.lock_seed, settings.length, settings.temperature = False, "SECONDS", 1.0
-    settings.feet, settings.reduce_keys = "ON", False
+    settings.feet, settings.reduce_keys, settings.quality = "ON", False, "FULL"
     assert bpy.ops.momask.reuse_take(take=first.name) == {"FINISHED"}
     assert bpy.ops.momask.generate() == {"FINISHED"}
     second = bpy.context.object.animation_data.action

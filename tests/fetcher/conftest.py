@@ -12,6 +12,7 @@ import pytest
 
 from tests.fetcher.faulty_server import Server
 from tests.fetcher.small_catalogue import entry, write_catalogue
+from tests.fetcher.small_wheels import NVIDIA, NVIDIA_FILES, TORCH, TORCH_FILES, write_wheel
 from weights_fetcher.catalogue import read_catalogue
 from weights_fetcher.download import Patience
 from weights_fetcher.fetcher import Fetcher
@@ -32,6 +33,19 @@ def server() -> Iterator[Server]:
 def content() -> bytes:
     """Of a file worth fetching: 600 kB, more than a socket's buffers hold at once."""
     return random.Random(5).randbytes(600_000)
+
+
+@pytest.fixture
+def share(tmp_path: Path) -> Path:
+    """A folder with wheels, a small PyTorch among them."""
+    write_wheel(tmp_path / "share" / TORCH, TORCH_FILES)
+    write_wheel(tmp_path / "share" / NVIDIA, NVIDIA_FILES)
+    return tmp_path / "share"
+
+
+@pytest.fixture
+def torch_wheel(share: Path) -> bytes:
+    return (share / TORCH).read_bytes()
 
 
 class Notes:
@@ -83,6 +97,7 @@ def command(tmp_path: Path) -> Callable[..., subprocess.Popen]:
 
     def start(*arguments: object, **options: Any) -> subprocess.Popen:
         environment = dict(os.environ) | {"MOMASK_WEIGHTS": str(tmp_path / "weights")}
+        environment |= {"MOMASK_RUNTIME": str(tmp_path / "runtime")}
         environment |= options.pop("env", {})
         return subprocess.Popen(
             [sys.executable, "-m", "weights_fetcher", *map(str, arguments)],

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from model_runtime import backends
+from model_runtime import backends, nvidia_driver
 from model_runtime.backends import missing_for_cuda, open_networks
 from model_runtime.onnx_backend import OnnxNetworks
 from model_runtime.torch_backend import TorchNetworks
@@ -23,19 +23,33 @@ def install(monkeypatch: pytest.MonkeyPatch, *packages: str, torch_version: str 
     monkeypatch.setattr(backends, "is_installed", lambda package: package in packages)
     if torch_version:
         file = Path(torch_version)
-        spec = SimpleNamespace(submodule_search_locations=[str(file.parent)])
+        folders = [str(file.parent)]
+        spec = SimpleNamespace(submodule_search_locations=folders, origin=str(file))
         monkeypatch.setattr(backends, "find_spec", lambda _name: spec)
 
 
 def driver(monkeypatch: pytest.MonkeyPatch, devices: int, result: int = 0) -> None:
     """A CUDA driver that shows so many devices."""
 
-    def count(pointer) -> int:
-        ctypes.cast(pointer, ctypes.POINTER(ctypes.c_int))[0] = devices
-        return result
+    def put(number: int):
+        def answer(pointer, *_) -> int:
+            ctypes.cast(pointer, ctypes.POINTER(ctypes.c_int))[0] = number
+            return 0
 
-    library = SimpleNamespace(cuInit=lambda _flags: result, cuDeviceGetCount=count)
-    monkeypatch.setattr(backends.ctypes, "CDLL", lambda _name: library)
+        return answer
+
+    def name(buffer, _size, device) -> int:
+        buffer.value = f"Card {device.value}".encode()
+        return 0
+
+    library = SimpleNamespace(
+        cuInit=lambda _flags: result,
+        cuDriverGetVersion=put(12080),
+        cuDeviceGetCount=put(devices),
+        cuDeviceGet=lambda pointer, index: put(index)(pointer),
+        cuDeviceGetName=name,
+    )
+    monkeypatch.setattr(nvidia_driver.ctypes, "CDLL", lambda _name: library)
 
 
 @pytest.fixture
@@ -105,8 +119,29 @@ def test_cuda_needs_a_device_that_the_driver_shows(
         driver(monkeypatch, devices, result)
         with pytest.raises(WeightsError, match="shows no device"):
             open_networks(tiny_weights, "cuda")
-    driver(monkeypatch, 1)
+    driver(monkeypatch, 2)
     assert missing_for_cuda() == ""
+    assert nvidia_driver.read_driver().devices == ("Card 0", "Card 1")
+
+
+def test_what_fails_on_cuda_is_made_on_the_cpu_and_said(
+    tiny_weights: Path, monkeypatch: pytest.MonkeyPatch, cuda_torch: str
+):
+    def fail(*_) -> None:
+        raise RuntimeError("CUDA out of memory\nTried to allocate")
+
+    install(monkeypatch, "onnxruntime", "torch", torch_version=cuda_torch)
+    driver(monkeypatch, 1)
+    monkeypatch.setattr(TorchNetworks, "open", fail)
+    networks = open_networks(tiny_weights)
+    assert isinstance(networks, OnnxNetworks)
+    assert networks.detour == (
+        "CUDA cannot be used: PyTorch fails (RuntimeError: CUDA out of memory Tried to allocate). "
+        "The CPU makes the motions instead."
+    )
+    with pytest.raises(RuntimeError, match="out of memory"):  # who asks for CUDA is told
+        open_networks(tiny_weights, "cuda")
+    assert not open_networks(tiny_weights, "cpu").detour
 
 
 def test_a_device_of_another_name_is_refused(tiny_weights: Path):

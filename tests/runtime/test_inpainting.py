@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from model_runtime import __main__ as command
-from model_runtime.gap_tokens import LONGEST, fill_tokens, unknown_tokens, windows
+from model_runtime.gap_tokens import LONGEST, count_steps, fill_tokens, unknown_tokens, windows
 from model_runtime.gap_travel import bring_home
-from model_runtime.inpainting import check_fills, encode, inpaint
+from model_runtime.inpainting import about_short_gaps, check_fills, encode, inpaint
 from model_runtime.motions import MotionMaker, Phases
 from model_runtime.pipeline import Silence
 from model_runtime.sampling import MASK, Sampling, SeededNoise
@@ -56,7 +56,7 @@ def motion_with(joints: np.ndarray, is_kept: np.ndarray) -> SourceMotion:
 
 def fill(networks: Any, source: SourceMotion, seeds: list[int]) -> list[Pose]:
     nothing = np.zeros(networks.configs.base.text_size, np.float32)
-    return inpaint(networks, nothing, source, seeds, QUIET)
+    return [filled.pose for filled in inpaint(networks, nothing, source, seeds, QUIET)]
 
 
 @pytest.mark.parametrize("where", GAPS)
@@ -74,6 +74,25 @@ def test_kept_frames_come_out_as_they_were_and_gaps_move_on_from_them(networks, 
     assert steps.max() < 1.5 * recorded.max()
     guess = pose_to_joints(interpolate_pose(source.pose, is_kept))
     assert np.abs(joints - guess)[~is_kept].max() > 0.02, "the model has its say"
+
+
+class Count(Silence):
+    """A report that counts passes."""
+
+    steps = 0
+
+    def step(self) -> None:
+        self.steps += 1
+
+
+@pytest.mark.parametrize(("num_frames", "num_steps"), [(4, 1), (12, 3), (60, 10)])
+def test_a_short_gap_takes_no_more_steps_than_it_has_tokens(networks, num_frames, num_steps):
+    is_kept = kept_but(100, [(20, 20 + num_frames)])
+    tokens = np.where(unknown_tokens(is_kept)[:, None], MASK, np.zeros((25, 6), np.int64))
+    text, heard = np.zeros((1, networks.configs.base.text_size), np.float32), Count()
+    sampling = Sampling(guidance_scale=0.0, residual_guidance_scale=0.0)
+    fill_tokens(networks, text, tokens, [SeededNoise(0)], sampling, heard)
+    assert heard.steps == num_steps + 5 == count_steps(networks, sampling, is_kept)
 
 
 def test_speed_goes_on_across_the_seams(networks, dance):
@@ -186,6 +205,12 @@ def test_short_gaps_are_interpolated_and_it_is_said(dance, tmp_path):
         assert np.array_equal(
             filled["joints"][filled["kept"]], dance.astype(np.float32)[filled["kept"]]
         )
+
+
+def test_short_gaps_are_called_as_the_user_calls_them():
+    is_kept = kept_but(100, [(10, 12), (40, 70), (90, 93)])
+    words = about_short_gaps(is_kept, ["frames 15 to 17", "frames 60 to 104", "frames 135 to 139"])
+    assert words.endswith("interpolated: frames 15 to 17, frames 135 to 139.")
 
 
 @pytest.mark.parametrize(

@@ -211,7 +211,7 @@ def test_the_shipped_graphs_are_those_of_the_code_and_small():
     from model_runtime.networks import Configs, read_card
 
     made = graphs.graphs_of(Configs.of(read_card(STARTER)).by_part())
-    assert len(made) == 6
+    assert len(made) == 8
     for name, graph in made.items():
         assert graph == (STARTER / f"{name}.onnx").read_bytes(), name
         assert len(graph) < 200_000

@@ -14,6 +14,7 @@ from model_runtime.sampling import (
     add_residual_layers,
     cosine_mask_ratios,
     fill_masked,
+    for_drafts,
     guide,
     sample_length,
     with_unknown_layers,
@@ -214,6 +215,12 @@ def test_mask_ratios_fall_from_one_to_nothing():
         assert ratios.dtype == np.float32 and len(ratios) == steps and ratios[0] == 1.0
         assert (np.diff(ratios) < 0).all()
         assert steps == 1 or abs(ratios[-1]) < 1e-6
+
+
+def test_a_draft_never_takes_more_passes_than_the_model_is_used_with():
+    assert for_drafts(Sampling(steps=18)) == Sampling(steps=8, residual_guidance_scale=1.0)
+    few = Sampling(steps=4, guidance_scale=0.0, residual_guidance_scale=0.0)
+    assert for_drafts(few) == few
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,14 @@ def test_the_answer_tells_the_settings_that_were_used(tmp_path):
     request = Generate(prompt="walk", out=str(tmp_path / "m.npz"), num_frames=40, steps=3)
     settings = request_motion(request, lambda _message: None).settings
     assert (settings["model"], settings["steps"], settings["guidance_scale"]) == ("starter", 3, 4.0)
+
+
+def test_a_draft_takes_fewer_passes_unless_told_how_many(tmp_path):
+    request = Generate(prompt="walk", out=str(tmp_path / "m.npz"), num_frames=40, draft=True)
+    used = request_motion(request, lambda _message: None).settings
+    assert (used["draft"], used["steps"], used["residual_guidance_scale"]) == (True, 8, 1.0)
+    used = request_motion(replace(request, steps=3), lambda _message: None).settings
+    assert (used["draft"], used["steps"], used["residual_guidance_scale"]) == (True, 3, 1.0)
 
 
 def test_without_a_length_the_model_decides(tmp_path):

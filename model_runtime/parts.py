@@ -1,0 +1,131 @@
+"""Prompts of several actions, one after the other: each leads its own stretch of the clip.
+
+A sentence vector hardly says what comes second, and captions of one action after another are rare
+in small data sets. So "a person walks forward, then sits down" is read as two prompts. All tokens
+are sampled together; the logits of a token come from the prompt of its stretch, which sees no
+further than a little into its neighbours, and near a border from both.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model_runtime.networks import Networks
+
+Array = NDArray[np.floating]
+Tokens = NDArray[np.int64]
+
+MOST_PARTS = 4
+OVERLAP = 3  # tokens, 0.6 s, that a stretch sees of its neighbours, and half of every transition
+SHORTEST = 6  # tokens of a stretch; a shorter clip is led by all of its prompts alike
+
+_THEN = re.compile(
+    r"\s*(?:[,;.]\s*|\s)(?:(?:and|but)\s+)?"
+    r"(?:then|next|afterwards?|after that|after which|finally|followed by)\b[,:]?\s+"
+)
+_BEFORE = re.compile(
+    r"\s*,?\s+before\s+(?=\w+ing\b)|\s*,\s*before\s+|\s+before\s+(?=he|she|they|it)"
+)
+_AFTER = re.compile(r"^after\s+(?P<first>[^,]+),\s*(?P<second>.+)$")
+_OPENING = re.compile(r"^(?:first|at first|to begin with),?\s+")
+_SUBJECT = re.compile(r"^(?:a|an|the|he|she|they|it|someone|somebody)\b")
+_THIRD_PERSON = re.compile(r"^\w+[^s\W]s\b")
+
+
+def split_prompt(prompt: str) -> list[str]:
+    """The actions of a prompt in the order in which they happen, at most MOST_PARTS.
+
+    "walks, then sits", "sits before standing up", "after a jump, he walks". What is joined by "and"
+    alone may happen at once and stays together.
+    """
+    text = _OPENING.sub("", " ".join(prompt.strip().split()))
+    if turned := _AFTER.match(text[:1].lower() + text[1:]):
+        text = f"{turned['first']}, then {turned['second']}"
+    pieces = [piece for half in _BEFORE.split(text) for piece in _THEN.split(half)]
+    parts = [part for piece in pieces if (part := piece.strip(" ,.;"))]
+    if not 1 < len(parts) <= MOST_PARTS:
+        return [prompt]
+    return [parts[0], *(_with_subject(part) for part in parts[1:])]
+
+
+def _with_subject(part: str) -> str:
+    """Captions have one, and a prompt says it once: "sits down" -> "a person sits down"."""
+    has_none = _THIRD_PERSON.match(part) and not _SUBJECT.match(part.lower())
+    return f"a person {part}" if has_none else part
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Tokens `start` to `stop - 1`, which one part of the prompt leads."""
+
+    start: int
+    stop: int
+    weights: Array  # (stop - start,), together 1 with those of the neighbours
+
+    @property
+    def tokens(self) -> slice:
+        return slice(self.start, self.stop)
+
+
+def stretches(num_tokens: int, shares: Sequence[float] | Array) -> list[Stretch]:
+    """Where each part leads. shares (P,) of the clip, in order."""
+    borders = np.cumsum(shares) / np.sum(shares) * num_tokens
+    shortest = min(SHORTEST, num_tokens / len(borders))
+    last = num_tokens - shortest * np.arange(len(borders))[::-1]
+    borders = np.minimum(np.maximum.accumulate(np.maximum(borders, shortest)), last)
+    position = np.arange(num_tokens) + 0.5
+    before = np.concatenate([[-np.inf], borders[:-1]])
+    after = np.concatenate([borders[:-1], [np.inf]])
+    fades = [
+        np.clip(0.5 + np.minimum(position - first, end - position) / (2.0 * OVERLAP), 0.0, 1.0)
+        for first, end in zip(before, after, strict=True)
+    ]
+    total = np.sum(fades, axis=0)
+    found = []
+    for fade in fades:
+        led = np.flatnonzero(fade > 0.0)
+        seen = slice(int(led[0]), int(led[-1]) + 1)
+        found.append(Stretch(seen.start, seen.stop, (fade / total)[seen]))
+    return found
+
+
+def part_shares(networks: Networks, text: Array) -> Array:
+    """How long each part takes, from the length estimator; equal without one. (P, E) -> (P,)."""
+    if not networks.configs.length:
+        return np.full(len(text), 1.0 / len(text))
+    logits = networks.length_logits(text)
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    lengths = (powers * np.arange(powers.shape[-1])).sum(axis=-1) / powers.sum(axis=-1)
+    return lengths / lengths.sum()
+
+
+class Predicts(Protocol):
+    def __call__(self, tokens: Tokens, text: Array, valid: NDArray[np.bool_]) -> Array:
+        """tokens (B, N) or (B, N, Q), text (B, E), valid (B, N) -> logits (B, N, K)."""
+        ...
+
+
+def predict_by_parts(
+    predict: Predicts, tokens: Tokens, text: Array, clips: Sequence[list[Stretch]]
+) -> Array:
+    """tokens (B, N) or (B, N, Q), text (B, P, E), the stretches of each clip -> logits (B, N, K);
+    zeros beyond a clip's end."""
+    rows = []
+    for clip, own in enumerate(clips):
+        parts = [
+            predict(
+                tokens[clip : clip + 1, each.tokens],
+                text=text[clip : clip + 1, part],
+                valid=np.ones((1, each.stop - each.start), dtype=bool),
+            )[0]
+            for part, each in enumerate(own)
+        ]
+        row = np.zeros((tokens.shape[1], parts[0].shape[-1]), dtype=np.float32)
+        for each, logits in zip(own, parts, strict=True):
+            row[each.tokens] += each.weights[:, None].astype(np.float32) * logits
+        rows.append(row)
+    return np.stack(rows)
