@@ -25,14 +25,15 @@ SHORTEST = 6  # tokens of a stretch; a shorter clip is led by all of its prompts
 
 _THEN = re.compile(
     r"\s*(?:[,;.]\s*|\s)(?:(?:and|but)\s+)?"
-    r"(?:then|next|afterwards?|after that|after which|finally|followed by)\b[,:]?\s+"
+    r"(?:then|next|afterwards?|after that|after which|finally|followed by)\b(?! to\b)[,:]?\s+",
+    re.IGNORECASE,
 )
 _BEFORE = re.compile(
     r"\s*,?\s+before\s+(?=\w+ing\b)|\s*,\s*before\s+|\s+before\s+(?=he|she|they|it)"
 )
 _AFTER = re.compile(r"^after\s+(?P<first>[^,]+),\s*(?P<second>.+)$")
-_OPENING = re.compile(r"^(?:first|at first|to begin with),?\s+")
-_SUBJECT = re.compile(r"^(?:a|an|the|he|she|they|it|someone|somebody)\b")
+_OPENING = re.compile(r"^(?:first|at first|to begin with),?\s+", re.IGNORECASE)
+_SUBJECT = re.compile(r"^(?:a|an|the|he|she|they|it|someone|somebody)\b", re.IGNORECASE)
 _THIRD_PERSON = re.compile(r"^\w+[^s\W]s\b")
 
 
@@ -54,7 +55,7 @@ def split_prompt(prompt: str) -> list[str]:
 
 def _with_subject(part: str) -> str:
     """Captions have one, and a prompt says it once: "sits down" -> "a person sits down"."""
-    has_none = _THIRD_PERSON.match(part) and not _SUBJECT.match(part.lower())
+    has_none = _THIRD_PERSON.match(part) and not _SUBJECT.match(part)
     return f"a person {part}" if has_none else part
 
 

@@ -1,0 +1,130 @@
+"""Prompts of several actions one after the other."""
+
+import numpy as np
+import pytest
+
+from model_runtime.backends import open_networks
+from model_runtime.parts import (
+    MOST_PARTS,
+    SHORTEST,
+    part_shares,
+    predict_by_parts,
+    split_prompt,
+    stretches,
+)
+from model_runtime.pipeline import as_condition, generate, read_prompt
+from model_runtime.weights_folder import find_weights
+
+
+@pytest.fixture(scope="module")
+def starter():
+    return open_networks(find_weights("starter"), "cpu")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "parts"),
+    [
+        (
+            "a person walks forward, then sits down",
+            ["a person walks forward", "a person sits down"],
+        ),
+        ("stand still and then jump", ["stand still", "jump"]),
+        ("He runs. Then he stops.", ["He runs", "he stops"]),
+        ("a man waves, after that she bows", ["a man waves", "she bows"]),
+        ("walks in, then turns, and finally sits", ["walks in", "a person turns", "a person sits"]),
+        ("he stretches before running away", ["he stretches", "running away"]),
+        ("After the jump, he walks off", ["the jump", "he walks off"]),
+        ("First do squats, next do jumping jacks", ["do squats", "do jumping jacks"]),
+    ],
+)
+def test_actions_are_found_in_their_order(prompt, parts):
+    assert split_prompt(prompt) == parts
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "a person walks forward",
+        "a person walks and waves",
+        "a person walks next to a wall",
+        "standing by the door before noon",
+        "after a long day he sits down",
+        ", then ".join(["jump"] * (MOST_PARTS + 1)),
+        "then",
+        "",
+    ],
+)
+def test_one_action_stays_whole(prompt):
+    assert split_prompt(prompt) == [prompt]
+
+
+@pytest.mark.parametrize("num_tokens", [1, 3, 10, 25, 49])
+@pytest.mark.parametrize("shares", [[0.5, 0.5], [0.9, 0.1], [0.01, 0.01, 0.98], [0.25] * 4])
+def test_stretches_cover_every_token_with_weights_of_one(num_tokens, shares):
+    found = stretches(num_tokens, shares)
+    total = np.zeros(num_tokens)
+    for stretch in found:
+        assert stretch.stop - stretch.start == len(stretch.weights)
+        total[stretch.tokens] += stretch.weights
+    assert total == pytest.approx(np.ones(num_tokens))
+    if num_tokens >= SHORTEST * len(shares):
+        assert len(found) == len(shares)
+        assert found[0].start == 0
+        assert found[-1].stop == num_tokens
+
+
+def test_longer_actions_get_longer_stretches():
+    first, second = stretches(40, [0.25, 0.75])
+    assert first.weights.sum() == pytest.approx(10.0, abs=0.5)
+    assert second.weights.sum() == pytest.approx(30.0, abs=0.5)
+
+
+def test_each_part_speaks_for_its_own_tokens():
+    text = np.array([[[1.0], [2.0]]])
+
+    def predict(tokens, text, valid):
+        return np.full((*valid.shape, 3), text[0, 0])
+
+    logits = predict_by_parts(predict, np.zeros((1, 24), np.int64), text, [stretches(24, [1, 1])])
+    assert logits[0, :9] == pytest.approx(np.ones((9, 3)))
+    assert logits[0, 15:] == pytest.approx(np.full((9, 3), 2.0))
+    assert (np.diff(logits[0, :, 0]) >= 0.0).all()
+
+
+def test_the_second_action_comes_second(starter):
+    condition = as_condition(read_prompt(starter, "a person stands still, then runs forward"), 3)
+    motions = generate(starter, condition, [120] * 3, range(3), starter.card.sampling)
+    for motion in motions:
+        travel = np.linalg.norm(motion.joints[:, 0, [0, 2]], axis=-1)
+        assert travel[40] < 0.3
+        assert travel[-1] > 1.5
+
+
+def test_a_clip_of_parts_is_the_same_alone_and_in_a_batch(starter):
+    text = read_prompt(starter, "a person walks forward, then sits down")
+    batch = generate(starter, as_condition(text, 2), [80] * 2, [3, 4], starter.card.sampling)
+    alone = generate(starter, as_condition(text, 1), [80], [4], starter.card.sampling)
+    assert np.array_equal(batch[1].tokens, alone[0].tokens)
+
+
+def test_without_a_length_each_part_brings_its_own(starter):
+    both = read_prompt(starter, "a person walks forward, then sits down")
+    one = read_prompt(starter, "a person walks forward")
+    lengths = [
+        np.mean(
+            [
+                len(motion.joints)
+                for motion in generate(
+                    starter, as_condition(text, 4), [None] * 4, range(4), starter.card.sampling
+                )
+            ]
+        )
+        for text in (both, one)
+    ]
+    assert lengths[0] > lengths[1]
+
+
+def test_shares_come_from_the_length_estimator(starter):
+    shares = part_shares(starter, read_prompt(starter, "a person walks, then dances salsa").vectors)
+    assert shares.sum() == pytest.approx(1.0)
+    assert (shares > 0.1).all()
