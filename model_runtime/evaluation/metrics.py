@@ -44,7 +44,7 @@ def fid(first: Array, second: Array) -> float:
     mean_step = first.mean(axis=0, dtype=float) - second.mean(axis=0, dtype=float)
     ours, theirs = np.atleast_2d(np.cov(first, rowvar=False), np.cov(second, rowvar=False))
     spread = np.trace(ours) + np.trace(theirs) - 2.0 * _trace_of_root(ours, theirs)
-    return float(mean_step @ mean_step + spread)
+    return max(0.0, float(mean_step @ mean_step + spread))  # rounding goes below
 
 
 def _trace_of_root(first: Array, second: Array) -> float:

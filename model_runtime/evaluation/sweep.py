@@ -213,7 +213,8 @@ class Sweeper:
 
 
 def _fid_of_as_many(motion: Array, truth: Array, repeats: int) -> Interval:
-    """FID of random rows of `motion` (m, E), as many as `truth` (n, E) has: what real clips get."""
+    """FID of random rows of `motion` (m, E), as many as `truth` (n, E) has: what real
+    clips of other captions get."""
     drawn = [
         np.random.default_rng(repeat).choice(motion, len(truth), replace=False)
         for repeat in range(repeats)

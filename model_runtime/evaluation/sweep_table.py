@@ -25,11 +25,11 @@ TITLES = {
 
 
 def markdown(found: Found) -> Iterator[str]:
-    """All tables; +- is the 95 % confidence interval over the repeats."""
+    """All tables."""
     weights, data = found.weights, found.data
-    yield f"{weights['name']}, model.json SHA-256 {weights['model_json_sha256'][:12]}, on the "
-    yield f"{data['clips']} clips of {data['folder']}/{data['split']}.txt, "
-    yield f"{data['repeats']} repeats; +- is the 95 % confidence interval over them."
+    yield f"{weights['name']}, model.json SHA-256 {weights['model_json_sha256'][:12]}, on the"
+    yield f"{data['clips']} clips of {data['folder']}/{data['split']}.txt,"
+    yield f"{data['repeats']} repeats; ± is the 95 % confidence interval over them."
     if "fid" in found.real and "layers" in found.sweeps:
         yield from _table_1(found)
     if found.reconstruction:
