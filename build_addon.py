@@ -44,6 +44,7 @@ LEFT_OUT = (  # needs PyTorch and a training folder; generating does not need it
 KEPT = (  # the command line of the runtime names its options
     "model_runtime/evaluation/__init__.py",
     "model_runtime/evaluation/command.py",
+    "model_runtime/evaluation/sweep_command.py",
 )
 ROOT_INIT = '''"""MoMask Motion: text to editable character animation."""
 
