@@ -7,7 +7,7 @@ from bpy.types import Context, UILayout
 
 from ..contract.messages import CudaRuntime
 from ..cuda_runtime import cuda_runtime
-from .fetching import size_of
+from .fetching import draw_state, size_of
 from .panels import draw_text
 from .timer import look_for_cuda_soon
 
@@ -24,14 +24,8 @@ def draw_cuda(layout: UILayout, context: Context, wanted: Any) -> None:
         draw_choices(layout, runtime)
     if cuda_runtime.found is not None:
         draw_found(layout, context)
-    if cuda_runtime.is_busy and cuda_runtime.doing != cuda_runtime.LOOKING:
-        row = layout.row()
-        row.progress(factor=cuda_runtime.share, text=cuda_runtime.phase)
-        row.operator("momask.cancel_cuda", icon="X")
-    if cuda_runtime.notice:
-        draw_text(layout, context, cuda_runtime.notice, "INFO")
-    if cuda_runtime.error:
-        draw_text(layout, context, cuda_runtime.error, "ERROR")
+    is_fetching = cuda_runtime.is_busy and cuda_runtime.doing != cuda_runtime.LOOKING
+    draw_state(layout, context, cuda_runtime, "momask.cancel_cuda", is_fetching)
 
 
 def draw_told(layout: UILayout, context: Context, runtime: CudaRuntime, device: str) -> None:

@@ -4,12 +4,13 @@ import textwrap
 from collections.abc import Callable
 
 import bpy
-from bpy.types import Operator, UILayout
+from bpy.types import Context, Operator, UILayout
 
 from ..contract.messages import CudaRuntime, Offer
 from ..errors import UserError
 from ..fetching import Fetching
 from ..session import session
+from .panels import draw_text
 from .timer import keep_fetching, redraw_preferences
 
 LINE = 90  # characters of a licence in the dialog
@@ -47,6 +48,20 @@ def draw_terms(layout: UILayout, title: str, terms: Offer | CudaRuntime) -> None
         for line in textwrap.wrap(paragraph, LINE + 20):
             whole.label(text=line)
         whole.separator(factor=0.5)
+
+
+def draw_state(
+    layout: UILayout, context: Context, fetching: Fetching, cancel: str, is_fetching: bool
+) -> None:
+    """How far it is, with the button `cancel`; then what came of it."""
+    if is_fetching:
+        row = layout.row()
+        row.progress(factor=fetching.share, text=fetching.phase)
+        row.operator(cancel, icon="X")
+    if fetching.notice:
+        draw_text(layout, context, fetching.notice, "INFO")
+    if fetching.error:
+        draw_text(layout, context, fetching.error, "ERROR")
 
 
 def size_of(num_bytes: int) -> str:

@@ -9,6 +9,7 @@ from ..contract.messages import Offer
 from ..session import session
 from ..weights import weights
 from .cuda_box import draw_cuda
+from .fetching import draw_state
 from .panels import draw_text
 from .timer import look_for_weights_soon
 
@@ -40,14 +41,8 @@ def draw_weights(layout: UILayout, context: Context, wanted: Any) -> None:
     for offer in weights.offers:
         if offer.makes_motions:
             draw_offer(layout.column(align=True), context, offer, wanted)
-    if weights.is_busy and weights.name:
-        row = layout.row()
-        row.progress(factor=weights.share, text=weights.phase)
-        row.operator("momask.cancel_weights", icon="X")
-    if weights.notice:
-        draw_text(layout, context, weights.notice, "INFO")
-    if weights.error:
-        draw_text(layout, context, weights.error, "ERROR")
+    is_fetching = weights.is_busy and bool(weights.name)
+    draw_state(layout, context, weights, "momask.cancel_weights", is_fetching)
     if not bpy.app.online_access:
         text = "Blender may not go online: models can be imported, not fetched"
         draw_text(layout, context, text, "INTERNET_OFFLINE")
