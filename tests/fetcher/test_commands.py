@@ -8,6 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 import pytest
@@ -137,9 +138,13 @@ def as_nobody(act) -> int:
     """What `act` returns in a process without root's rights, which no folder would stop."""
     child = os.fork()
     if child == 0:
-        if os.geteuid() == 0:
-            os.setuid(65534)
-        os._exit(act())
+        try:  # what is raised must not go up into a second run of the tests
+            if os.geteuid() == 0:
+                os.setuid(65534)
+            os._exit(act())
+        except BaseException:  # noqa: BLE001
+            traceback.print_exc()
+            os._exit(99)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
