@@ -6,16 +6,15 @@ import resource
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
-import traceback
 from pathlib import Path
 
 import pytest
 
 from tests.fetcher.faulty_server import Server, trickle, whole
 from tests.fetcher.small_catalogue import entry, write_catalogue
-from weights_fetcher.__main__ import main
 
 
 def ended(process: subprocess.Popen) -> tuple[int, str, str]:
@@ -116,15 +115,14 @@ def test_a_full_disk_is_told_and_what_came_is_kept(server, plain, command, conte
     goes_on()
 
 
-def test_a_folder_that_cannot_be_written_is_told(server, plain, content, monkeypatch, capfd):
+def test_a_folder_that_cannot_be_written_is_told(server, plain, content, monkeypatch):
     server.answers["/net"] = whole(content)
     folder = Path(tempfile.mkdtemp(dir="/tmp"))
     try:
         catalogue = shutil.copyfile(plain("/net"), folder / "list.toml")
         folder.chmod(0o555)
         monkeypatch.setenv("MOMASK_WEIGHTS", str(folder / "weights"))
-        assert as_nobody(lambda: main(["fetch", "net", "--catalogue", str(catalogue)])) == 2
-        message = capfd.readouterr().err
+        message = refused_as_nobody("fetch", "net", "--catalogue", str(catalogue))
         assert "Set MOMASK_WEIGHTS" in message and str(folder) in message
         assert message.count("\n") == 1
         assert [file.name for file in folder.iterdir()] == ["list.toml"]
@@ -134,18 +132,30 @@ def test_a_folder_that_cannot_be_written_is_told(server, plain, content, monkeyp
     assert not server.asked
 
 
-def as_nobody(act) -> int:
-    """What `act` returns in a process without root's rights, which no folder would stop."""
-    child = os.fork()
-    if child == 0:
-        try:  # what is raised must not go up into a second run of the tests
-            if os.geteuid() == 0:
-                os.setuid(65534)
-            os._exit(act())
-        except BaseException:  # noqa: BLE001
-            traceback.print_exc()
-            os._exit(99)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+# A process of its own: a copy of this one could wait for ever for what another thread holds. All
+# is imported before it gives up the right to read this folder.
+AS_NOBODY = """
+import importlib, os, pkgutil, sys
+import weights_fetcher
+for module in pkgutil.iter_modules(weights_fetcher.__path__):
+    if module.name not in ("evaluator", "start_fetcher"):  # which needs PyTorch; which starts
+        importlib.import_module(f"weights_fetcher.{module.name}")
+from weights_fetcher.__main__ import main
+if os.geteuid() == 0:
+    os.setuid(65534)
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def refused_as_nobody(*arguments: str) -> str:
+    """What the command says to somebody without root's rights, whom no folder would stop."""
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-c", AS_NOBODY, *arguments]
+    done = subprocess.run(
+        command, cwd=root, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    return done.stderr
 
 
 def test_terms_are_accepted_before_anything_is_fetched(server, plain, command, content):

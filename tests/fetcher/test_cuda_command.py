@@ -10,8 +10,7 @@ import pytest
 
 from tests.fetcher.faulty_server import Server, trickle, whole
 from tests.fetcher.small_wheels import NVIDIA, PYTHON, TORCH, write_runtime_catalogue
-from tests.fetcher.test_commands import as_nobody, ended, refusal, wait_for
-from weights_fetcher.__main__ import main
+from tests.fetcher.test_commands import ended, refusal, refused_as_nobody, wait_for
 
 
 @pytest.fixture
@@ -105,15 +104,14 @@ def test_a_disk_that_fills_up_while_downloading(runtime, tmp_path):
     assert ended(runtime("install", "--accept-licence"))[0] == 0
 
 
-def test_a_folder_that_cannot_be_written_is_told(catalogue, server, monkeypatch, capfd):
+def test_a_folder_that_cannot_be_written_is_told(catalogue, server, monkeypatch):
     folder = Path(tempfile.mkdtemp(dir="/tmp"))
     try:
         shutil.copyfile(catalogue, folder / "list.toml")
         folder.chmod(0o555)
         monkeypatch.setenv("MOMASK_RUNTIME", str(folder / "runtime"))
         arguments = ["install", "--accept-licence", "--catalogue", str(folder / "list.toml")]
-        assert as_nobody(lambda: main(["runtime", *arguments])) == 2
-        message = capfd.readouterr().err
+        message = refused_as_nobody("runtime", *arguments)
         assert "Set MOMASK_RUNTIME" in message and message.count("\n") == 1
         assert os.listdir(folder) == ["list.toml"]
     finally:
