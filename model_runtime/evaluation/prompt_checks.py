@@ -126,23 +126,29 @@ CHECKS: dict[str, Callable[[Array], bool]] = {
     "descends": lambda j: float(_pelvis(j)[-10:].mean() - _pelvis(j)[:10].mean()) < -0.2,
 }
 
-HALVES = {"first": slice(0, 0.55), "second": slice(0.45, 1.0)}
+HALVES = {"first": (0.0, 0.55), "second": (0.45, 1.0)}  # shares of a clip
 
 
 def check_names(names: Sequence[str]) -> None:
     """Raises KeyError for a name that `holds` does not know."""
     for name in names:
-        half, _, check = name.rpartition(" ")
-        CHECKS[check], half and HALVES[half]
+        half, check = _of_half(name)
+        if check not in CHECKS or half not in ("", *HALVES):
+            raise KeyError(name)
 
 
 def holds(name: str, joints: Array) -> bool:
     """Whether a check holds: "jumps" for the whole clip, "first jumps" for its first half, a bit
     more. Raises KeyError for an unknown name."""
-    half, _, check = name.rpartition(" ")
+    half, check = _of_half(name)
     if not half:
         return CHECKS[check](joints)
-    shares = HALVES[half]
-    part = joints[round(shares.start * len(joints)) : round(shares.stop * len(joints))]
+    start, stop = (round(share * len(joints)) for share in HALVES[half])
+    part = joints[start:stop]
     floor = part[..., 1].min()
     return CHECKS[check](place_at_origin(part) + (0.0, floor, 0.0))
+
+
+def _of_half(name: str) -> tuple[str, str]:
+    half, _, check = name.rpartition(" ")
+    return half, check

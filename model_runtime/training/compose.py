@@ -26,7 +26,7 @@ PROLONGED_GAP = 0.10  # metres that joints may be apart where a clip is joined t
 TWO_PART_GAP = 0.22  # and to another action
 MOST_PART = 110  # frames of each of two parts
 COUNTED = re.compile(r"\b(one|once|twice|two|three|single|big|first|then|briefly|again)\b")
-JOINTS = ("{first}, then {second}", "{first} and then {second}", "{first}, after that {second}")
+WORDINGS = ("{first}, then {second}", "{first} and then {second}", "{first}, after that {second}")
 
 
 @dataclass(frozen=True)
@@ -145,8 +145,8 @@ def _two_part_captions(
     before: Sequence[str], after: Sequence[str], chance: random.Random
 ) -> tuple[str, ...]:
     """A few ways to say both, one after the other; the subject is said once."""
-    pairs = [(chance.choice(before), chance.choice(after)) for _ in JOINTS]
+    pairs = [(chance.choice(before), chance.choice(after)) for _ in WORDINGS]
     return tuple(
         words.format(first=first, second=third_person(second))
-        for words, (first, second) in zip(JOINTS, pairs, strict=True)
+        for words, (first, second) in zip(WORDINGS, pairs, strict=True)
     )

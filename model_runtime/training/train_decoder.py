@@ -59,9 +59,10 @@ def decoder_stage(
         after = student.decode(tokens) * std + mean
         goal, got = world_joints(before), world_joints(after)
         slides = got[:, :, TOES].diff(dim=1)[..., [0, 2]].norm(dim=-1)
+        planted = touching(goal)
         kept = (got - got[:, :, :1]) - (goal - goal[:, :, :1])
         return {
-            "slide": FPS * (slides * touching(goal)).sum() / touching(goal).sum().clamp(min=1),
+            "slide": FPS * (slides * planted).sum() / planted.sum().clamp(min=1),
             "kept": kept.abs().mean() + (got[..., 0, 1] - goal[..., 0, 1]).abs().mean(),
             "kept_features": functional.l1_loss(after / std, before / std),
         }
