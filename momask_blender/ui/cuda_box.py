@@ -21,7 +21,7 @@ def draw_cuda(layout: UILayout, context: Context, wanted: Any) -> None:
     runtime = cuda_runtime.known
     if runtime is not None:
         draw_told(layout, context, runtime, wanted.device)
-        draw_choices(layout, runtime)
+        draw_choices(layout, context, runtime)
     if cuda_runtime.found is not None:
         draw_found(layout, context)
     is_fetching = cuda_runtime.is_busy and cuda_runtime.doing != cuda_runtime.LOOKING
@@ -34,7 +34,10 @@ def draw_told(layout: UILayout, context: Context, runtime: CudaRuntime, device: 
     draw_text(layout, context, told, "INFO")
 
 
-def draw_choices(layout: UILayout, runtime: CudaRuntime) -> None:
+def draw_choices(layout: UILayout, context: Context, runtime: CudaRuntime) -> None:
+    if not runtime.offered and runtime.state != "ready":
+        text = "Nothing is offered for this system and Python; a folder can be imported"
+        draw_text(layout, context, text, "NONE")
     row = layout.row(align=True)
     if runtime.state == "ready":
         row.operator("momask.remove_cuda", icon="TRASH")
@@ -45,8 +48,6 @@ def draw_choices(layout: UILayout, runtime: CudaRuntime) -> None:
         verb = "Go On with" if runtime.state == "begun" else "Install"
         size = size_of(runtime.num_bytes)
         online.operator("momask.install_cuda", text=f"{verb} {runtime.offered} ({size})")
-    else:
-        row.label(text="Nothing is offered for this system and Python; a folder can be imported")
     row.operator("momask.look_into_wheels", text="Import Folder", icon="FILE_FOLDER")
 
 
