@@ -24,8 +24,11 @@ BLEND = 10  # frames in which one clip turns into the next,
 END = 28  # somewhere in the last so many of the one and the first so many of the other
 PROLONGED_GAP = 0.10  # metres that joints may be apart where a clip is joined to its like,
 TWO_PART_GAP = 0.22  # and to another action
+SETTLED_GAP = 0.15  # and to standing or sitting still
 MOST_PART = 110  # frames of each of two parts
 COUNTED = re.compile(r"\b(one|once|twice|two|three|single|big|first|then|briefly|again)\b")
+OVER_SOON = re.compile(r"\b(?:jumps (?:straight|forward|and)|(?:stands|gets) up|sits down|kicks a)\b")
+STILL = re.compile(r"\b(?:stands? still|sits? on)\b")
 WORDINGS = ("{first}, then {second}", "{first} and then {second}", "{first}, after that {second}")
 
 
@@ -64,6 +67,25 @@ def prolonged(examples: Sequence[Example], count: int, seed: int) -> list[Exampl
             grown = joined(grown, following, seam)  # longer: clips are longer than 2 END - BLEND
         if len(grown) > len(first.features):
             made.append(replace(first, features=grown[:target].astype(np.float32)))
+    return made
+
+
+def settled(examples: Sequence[Example], count: int, seed: int) -> list[Example]:
+    """Actions that are over soon, and then standing or sitting still: what a person does who has
+    jumped and has time left. At most `count`."""
+    chance = random.Random(f"settled {seed}")  # noqa: S311 - no secrets here
+    still = [each for each in examples if STILL.search(each.captions[0])]
+    over_soon = [each for each in examples if _is_over_soon(each)]
+    made = []
+    if not still:
+        return made
+    for first in _drawn(over_soon, count, chance):
+        following = chance.choice(still).features
+        seam = find_seam(first.features, following)
+        whole = joined(first.features, following, seam)
+        if seam.gap <= SETTLED_GAP and len(whole) > len(first.features):
+            most = chance.randint(len(first.features), MAX_FRAMES)
+            made.append(replace(first, features=whole[:most]))
     return made
 
 
@@ -139,6 +161,11 @@ def _is_one_action(example: Example) -> bool:
     return not any(
         re.search(r"\band\b|,|\bthen\b|\bwhile\b", text) for text in example.captions[:1]
     )
+
+
+def _is_over_soon(example: Example) -> bool:
+    text = example.captions[0]
+    return bool(OVER_SOON.search(text)) and not STILL.search(text)
 
 
 def _two_part_captions(

@@ -89,7 +89,7 @@ def training_motions(clips: list[Clip], recipe: DataRecipe) -> list[Motion]:
     """All versions of all clips, weighted."""
     return [
         Motion(clip_features(joints), reworded(captions, recipe.paraphrases), weight)
-        for clip, weight in zip(clips, weights(clips), strict=True)
+        for clip, weight in zip(clips, weights(clips, recipe), strict=True)
         for joints, captions in versions(clip, recipe)
     ]
 
@@ -98,13 +98,14 @@ def joined_motions(clips: list[Clip], recipe: DataRecipe) -> list[Motion]:
     """Clips that go on, and pairs of actions, each kind with its share of all draws."""
     examples = [
         compose.Example(clip_features(joints), captions, kind, weight)
-        for clip, weight in zip(clips, weights(clips), strict=True)
+        for clip, weight in zip(clips, weights(clips, recipe), strict=True)
         for joints, captions, kind in _sides(clip, recipe)
     ]
-    total = sum(weights(clips)) * sum(1 for _ in versions(clips[0], recipe))
+    total = sum(weights(clips, recipe)) * sum(1 for _ in versions(clips[0], recipe))
     motions = []
     for make, count, share, wordings in (
         (compose.prolonged, recipe.prolonged, recipe.prolonged_share, recipe.paraphrases),
+        (compose.settled, recipe.settled, recipe.settled_share, recipe.paraphrases),
         (compose.two_part, recipe.two_part, recipe.two_part_share, recipe.paraphrases // 4),
     ):
         made = make(examples, count, seed=0)
@@ -123,7 +124,7 @@ def _sides(clip: Clip, recipe: DataRecipe) -> Iterator[tuple[Array, tuple[str, .
         yield joints, captions, captions[0]
 
 
-def weights(clips: list[Clip]) -> list[float]:
+def weights(clips: list[Clip], recipe: DataRecipe) -> list[float]:
     """How often each clip is drawn: families and, within them, the actions that their first
     captions name count by roots of their frames, so that rare ones are not lost among dances."""
     families, kinds = Counter[str](), Counter[str]()
@@ -131,7 +132,9 @@ def weights(clips: list[Clip]) -> list[float]:
         families[clip.family] += len(clip.joints)
         kinds[clip.captions[0]] += len(clip.joints)
     return [
-        len(clip.joints) / (families[clip.family] ** 0.25 * kinds[clip.captions[0]] ** 0.5)
+        recipe.family_weights.get(clip.family, 1.0)
+        * len(clip.joints)
+        / (families[clip.family] ** 0.25 * kinds[clip.captions[0]] ** 0.5)
         for clip in clips
     ]
 

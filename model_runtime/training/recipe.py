@@ -26,8 +26,11 @@ class DataRecipe:
     paraphrases: int = 12  # other wordings of each caption; the captions count as a quarter
     prolonged: int = 0  # joined clips that go on with the same action, for the transformers only,
     prolonged_share: float = 0.3  # and their draws beside one of every clip
+    settled: int = 0  # attempts to let an action that is over soon end in standing or sitting still
+    settled_share: float = 0.15
     two_part: int = 0  # attempts to join two actions; about half fit together
     two_part_share: float = 0.3
+    family_weights: dict[str, float] = field(default_factory=dict)  # 1 for the families not named
     root_emphasis: float = 5.0  # divides the std of root and contacts (MoMask's feat_bias)
 
 

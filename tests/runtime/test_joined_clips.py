@@ -51,6 +51,18 @@ def test_counted_actions_are_not_prolonged():
     assert compose.prolonged([once], 10, seed=0) == []
 
 
+def test_what_is_over_soon_ends_in_standing_still():
+    jumping = example("jumps straight up", speed=0.0)
+    examples = [jumping, example("stands still", speed=0.0), example("walks")]
+    made = compose.settled(examples, 10, seed=0)
+    assert made
+    for each in made:
+        assert each.kind == "jumps straight up"
+        assert each.captions == jumping.captions
+        assert len(jumping.features) <= len(each.features) <= MAX_FRAMES
+    assert compose.settled(examples[::2], 10, seed=0) == []  # nobody stands still
+
+
 def test_two_parts_are_said_and_shown_in_order():
     walking, standing = example("walks", speed=0.03), example("stands", speed=0.0)
     made = compose.two_part([walking, standing], 30, seed=0)
@@ -89,5 +101,11 @@ def test_joined_motions_have_their_shares_of_the_draws():
 def test_rare_actions_are_drawn_more_than_their_frames():
     clips = [Clip(str(n), walk(100), ("a person dances",), "dance") for n in range(9)]
     clips.append(Clip("rare", walk(100), ("a person hops",), "dance"))
-    weights = data.weights(clips)
+    weights = data.weights(clips, DataRecipe())
     assert weights[-1] == pytest.approx(3.0 * weights[0])
+
+
+def test_a_family_can_be_drawn_less():
+    clips = [Clip(name, walk(100), ("a person moves",), name) for name in ("climb", "walk")]
+    climbing, walking = data.weights(clips, DataRecipe(family_weights={"climb": 0.3}))
+    assert climbing == pytest.approx(0.3 * walking)
