@@ -1,6 +1,6 @@
 """What must be so before anything is changed, in words that say what to do."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from bpy.types import Object
@@ -63,6 +63,21 @@ def _check_scale(armature: Object) -> None:
         raise UserError(f"'{armature.name}' has an uneven scale ({words}). {how}")
 
 
+def check_steady_scale(armature: Object, worlds: Array, frames: Sequence[float]) -> None:
+    """Whether the object has its present size at all frames, by its matrices (T, 4, 4). Raises
+    UserError."""
+    now = np.linalg.norm(np.array(armature.matrix_world)[:3, :3], axis=0)
+    sizes = np.linalg.norm(worlds[:, :3, :3], axis=1)
+    off = np.abs(sizes / now - 1.0).max(axis=1)
+    if off.max() > EVEN:
+        frame = int(np.argmax(off > EVEN))
+        raise UserError(
+            f"The scale of '{armature.name}' changes: {now.mean():.3g} now, "
+            f"{sizes[frame].mean():.3g} at frame {frames[frame]:.0f}. Delete the scale keys of the "
+            "armature object, or of what carries it, first."
+        )
+
+
 def check_lengths(target: Target) -> None:
     """Whether every limb has a direction: its next bone begins elsewhere. Raises UserError."""
     size = np.ptp(target.heads, axis=0).max()
@@ -86,6 +101,14 @@ def notes_on(armature: Object) -> list[str]:
             "armature's properties, to see the motion."
         ]
     return []
+
+
+def note_on_ridden(armature: Object) -> str:
+    """Where feet stand on what carries the object, so that it was taken for the floor."""
+    return (
+        f"The feet of '{armature.name}' stand on what moves its object, not on the scene's floor: "
+        "the motion goes on upon that."
+    )
 
 
 def notes_on_held(armature: Object, keyed: Iterable[str]) -> list[str]:
