@@ -27,9 +27,12 @@ def carry(scene: Any, armature: Any, hips: str, frames: Sequence[int], move: Mov
     move(scene, armature, frames)
     bone = armature.pose.bones[hips]
     rotation = "rotation_euler" if len(bone.rotation_mode) == 3 else "rotation_quaternion"
+    before = getattr(bone, rotation).copy()
     for frame, world in zip(frames, worlds, strict=True):
         scene.frame_set(frame)
         bone.matrix = armature.matrix_world.inverted() @ world
+        getattr(bone, rotation).make_compatible(before)
+        before = getattr(bone, rotation).copy()
         for channel in ("location", rotation):
             bone.keyframe_insert(channel, frame=frame)
     scene.frame_set(frames[0])
@@ -42,20 +45,26 @@ def course(frame: int, height: float = 0.0, tilt: float = 0.0) -> Matrix:
     return place @ Euler((tilt * np.sin(3.0 * time), 0.0, 1.2 * time)).to_matrix().to_4x4()
 
 
-def _key(ob: Any, world: Matrix, frame: int) -> None:
+def _key(ob: Any, worlds: dict[int, Matrix]) -> None:
+    """Straight from key to key, as the takes' own: parts of frames look the same too."""
+    from momask_blender.animation.actions import bound_channels
+
     ob.rotation_mode = "QUATERNION"
-    before = ob.rotation_quaternion.copy()
-    ob.matrix_basis = world
-    ob.rotation_quaternion.make_compatible(before)
-    ob.keyframe_insert("location", frame=frame)
-    ob.keyframe_insert("rotation_quaternion", frame=frame)
+    for frame, world in worlds.items():
+        before = ob.rotation_quaternion.copy()
+        ob.matrix_basis = world
+        ob.rotation_quaternion.make_compatible(before)
+        ob.keyframe_insert("location", frame=frame)
+        ob.keyframe_insert("rotation_quaternion", frame=frame)
+    for curve in bound_channels(ob).fcurves:
+        for key in curve.keyframe_points:
+            key.interpolation = "LINEAR"
 
 
 def by_keys(height: float = 0.0, tilt: float = 0.0) -> Move:
     def move(_scene: Any, armature: Any, frames: Sequence[int]) -> None:
         base = armature.matrix_basis.copy()
-        for frame in frames:
-            _key(armature, course(frame, height, tilt) @ base, frame)
+        _key(armature, {frame: course(frame, height, tilt) @ base for frame in frames})
 
     return move
 
@@ -99,8 +108,7 @@ def _empty(scene: Any, armature: Any, frames: Sequence[int]) -> Any:
 
     empty = bpy.data.objects.new(f"Carrier of {armature.name}", None)
     scene.collection.objects.link(empty)
-    for frame in frames:
-        _key(empty, course(frame), frame)
+    _key(empty, {frame: course(frame) for frame in frames})
     return empty
 
 
