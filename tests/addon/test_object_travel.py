@@ -42,14 +42,15 @@ def at_20_fps(monkeypatch):
 
 
 def bowing(filling) -> Pose:
-    """What was read, going into its knees and bowing in the gap: whichever way it faces."""
+    """What was read, but hurrying straight ahead in the gap, on bent knees and with a bow: the same
+    whichever way the body faces, and something else on an object that turns or gains speed."""
     pose = pose_to_model(filling.shown.pose)
     (_, last), (first, _) = filling.kept_moments()
-    rows = slice(last + 1, first)
-    swell = np.sin(np.linspace(0.0, np.pi, first - last + 1))[1:-1] ** 2
+    rows, share = slice(last + 1, first), np.linspace(0.0, 1.0, first - last + 1)[1:-1, None]
+    swell = np.sin(np.pi * share) ** 2
     root, rotations = pose.root.copy(), pose.rotations.copy()
-    root[rows, 1] -= 0.15 * swell
-    nod = rotation.about_axis((1.0, 0.0, 0.0), 0.5 * swell)[:, None]
+    root[rows] = (1.0 - share) * root[last] + share * root[first] - swell * (0.0, 0.15, 0.0)
+    nod = rotation.about_axis((1.0, 0.0, 0.0), 0.5 * swell)
     rotations[rows, 12:] = rotation.multiply(rotations[rows, 12:], nod)
     return Pose(root, rotations)
 
@@ -180,7 +181,9 @@ def test_the_command_fills_what_its_object_carries(bpy, scene, motion, tmp_path)
     assert np.linalg.norm((places[0] - places[1])[..., :3, 3], axis=-1).max() < 1e-3
 
 
-def test_strips_may_carry_the_object_too(bpy, scene, motion, at_20_fps):
+@pytest.mark.usefixtures("at_20_fps")
+def test_strips_may_carry_the_object_too(bpy, scene, motion):
+    _, wanted = filled(bpy, scene, performer(scene, motion), "OFF")
     armature = performer(scene, motion)
     carried.carry(scene, armature, "pelvis", ALL, WAYS["keys"])
     data = armature.animation_data
@@ -191,9 +194,7 @@ def test_strips_may_carry_the_object_too(bpy, scene, motion, at_20_fps):
     now = carried.worlds_of(scene, armature, ALL)
     rows = [frame - 1 for frame in KEPT]
     np.testing.assert_allclose(now[rows], seen[rows], atol=1e-5)
-    sunk = (seen - now)[GAP.first - 1 : GAP.last, armature.pose.bones.keys().index("pelvis"), :3, 3]
-    assert np.abs(sunk[:, :2]).max() < 1e-3, "it bows on its way"
-    assert sunk[:, 2].max() > 0.12
+    assert np.linalg.norm((now - wanted)[..., :3, 3], axis=-1).max() < 1e-3
 
 
 def test_two_poses_on_an_object_that_moves_are_joined_where_one_sees_them(
