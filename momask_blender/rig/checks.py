@@ -1,11 +1,12 @@
 """What must be so before anything is changed, in words that say what to do."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-from bpy.types import Object
+from bpy.types import Constraint, Object
 from numpy.typing import NDArray
 
+from ..animation.actions import bound_channels
 from ..errors import UserError
 from ..retarget.roles import spoken
 from ..retarget.target import Target
@@ -101,6 +102,41 @@ def notes_on(armature: Object) -> list[str]:
             "armature's properties, to see the motion."
         ]
     return []
+
+
+def notes_on_travel(armature: Object) -> list[str]:
+    """Of an object that travels itself, what a new motion on its bones does not know."""
+    notes = []
+    movers = [f"the constraint '{c.name}'" for c in _working(armature)]
+    movers += [f"'{ob.name}'" for ob in _parents(armature) if _is_animated(ob)]
+    if movers:
+        notes.append(
+            f"'{armature.name}' as a whole is moved by {', '.join(movers)}: that adds to the "
+            "motion. Set Travel to In Place if the motion is not to add its own."
+        )
+    channels = bound_channels(armature)
+    paths = {curve.data_path for curve in channels.fcurves} if channels else set()
+    if any(path.startswith(("location", "rotation", "delta_")) for path in paths):
+        notes.append(
+            f"The Action that moved '{armature.name}' as a whole does not play now: the object "
+            "stays where it stood at this frame."
+        )
+    return notes
+
+
+def _working(ob: Object) -> list[Constraint]:
+    return [each for each in ob.constraints if not each.mute and each.influence > 0.0]
+
+
+def _parents(ob: Object) -> Iterator[Object]:
+    while (ob := ob.parent) is not None:
+        yield ob
+
+
+def _is_animated(ob: Object) -> bool:
+    data = ob.animation_data
+    has_keys = data is not None and bool(data.action or data.drivers or len(data.nla_tracks))
+    return has_keys or bool(_working(ob))
 
 
 def note_on_ridden(armature: Object) -> str:

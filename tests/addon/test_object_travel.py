@@ -287,3 +287,24 @@ def test_feet_stand_though_the_object_slides(bpy, slider):  # noqa: F811
     assert bpy.ops.momask.clean_up_feet() == {"FINISHED"}
     assert np.ptp(shown(bpy, slider, FEET), axis=0).max() < 5e-4
     assert _at(scene, slider, 48).translation.x > 0.14
+
+
+def test_a_new_motion_on_an_object_that_travels_starts_there_and_says_what_else_moves_it(
+    bpy, session, motion
+):
+    scene = bpy.context.scene
+    armature = performer(scene, motion)
+    carried.carry(scene, armature, "pelvis", ALL, WAYS["keys"])
+    bpy.context.view_layer.objects.active = armature
+    scene.frame_set(30)
+    place = (armature.matrix_world @ armature.pose.bones["pelvis"].matrix).translation
+    scene.momask.start = "CURRENT"
+    bpy.ops.momask.generate(prompt="a person walks", seconds=1.0, seed=1, target="ACTIVE")
+    assert "stays where it stood at this frame" in session.result
+    begins = (_at(scene, armature, 30) @ armature.pose.bones["pelvis"].matrix).translation
+    assert (begins - place).xy.length < 0.08, "hips sway about the middle of the thighs"
+    aboard = performer(scene, motion)
+    carried.carry(scene, aboard, "pelvis", ALL, WAYS["path"])
+    bpy.context.view_layer.objects.active = aboard
+    bpy.ops.momask.generate(prompt="a person walks", seconds=1.0, seed=1, target="ACTIVE")
+    assert "is moved by the constraint 'Follow Path'" in session.result
