@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
+from math import ceil
 
 import numpy as np
 from bpy.types import Object
@@ -95,10 +96,11 @@ def read_filling(
     rig = yield from read_rig(armature, joint_map, fit, with_root=True)
     destination = destination_of(held.resolve(), rig, whole)
     beside = round(CONTEXT * fps)
-    window = Frames(
-        max(whole.first, gaps[0].first - beside), min(whole.last, gaps[-1].last + beside)
-    )
     step = fps / FPS
+    last = min(whole.last, gaps[-1].last + beside)
+    if whole.last > gaps[-1].last:  # one moment of the model's lies after the gap, say of one key
+        last = max(last, ceil(gaps[-1].last + 1 + step))
+    window = Frames(max(whole.first, gaps[0].first - beside), last)
     moments = window.first + step * np.arange(int((window.last - window.first) / step + 1e-6) + 1)
     edged = [Gap(each, each.first > whole.first, each.last < whole.last) for each in gaps]
     frames = sorted({f for gap in edged for f in _stretch_frames(gap, window, edged, fps)})
