@@ -15,6 +15,7 @@ from model_runtime.familiarity import KnownPrompts
 from model_runtime.gap_tokens import count_steps
 from model_runtime.inpainting import about_short_gaps, check_fills, inpaint, sampling_for_gaps
 from model_runtime.networks import Networks, Text, find_weights
+from model_runtime.parts import joined_prompt
 from model_runtime.pipeline import Motion, as_condition, generate, read_prompt
 from model_runtime.sampling import Sampling, for_drafts
 from model_runtime.source_motion import as_made, filled_arrays, read_source
@@ -185,13 +186,28 @@ def notices(
         yield Notice(text=words, job=job)
     if networks.is_kit:
         yield Notice(text=KIT_NOTICE.format(networks.card.name), job=job)
-    judged = [known.judge(vector) for vector in text.vectors] if known else []
-    if unknown := [each for each in judged if not each.is_known]:
-        words = (
-            f"The model '{networks.card.name}' was trained on nothing like this prompt, so the "
-            "motion may be another one. Near prompts that work:"
-        )
-        yield Notice(text=words, prompts=unknown[0].nearest, job=job)
+    if known and (notice := _about_unknown(networks.card.name, known, text)):
+        yield replace(notice, job=job)
+
+
+def _about_unknown(model: str, known: KnownPrompts, text: Text) -> Notice | None:
+    """Of several actions it names the unknown ones, and offers others for the first of them."""
+    judged = [known.judge(vector) for vector in text.vectors]
+    unknown = [part for part, each in enumerate(judged) if not each.is_known]
+    if not unknown:
+        return None
+    nearest = judged[unknown[0]].nearest
+    if len(judged) == 1:
+        words = "this prompt, so the motion may be another one. Near prompts that work:"
+        whole = ()
+    else:
+        named = " or ".join(f"'{text.prompts[part]}'" for part in unknown)
+        words = f"{named}, so the motion may be another one there. Near prompts that work"
+        words += " instead of the first:" if len(unknown) > 1 else " instead:"
+        before, after = text.prompts[: unknown[0]], text.prompts[unknown[0] + 1 :]
+        whole = tuple(joined_prompt([*before, each, *after]) for each in nearest)
+    words = f"The model '{model}' was trained on nothing like {words}"
+    return Notice(text=words, prompts=nearest, whole_prompts=whole)
 
 
 def sampling_of(request: Making, defaults: Sampling) -> Sampling:

@@ -66,10 +66,11 @@ RECENT_PROMPTS = 64  # whose vectors are kept: the next seed or edit does not re
 
 @dataclass(frozen=True)
 class Text:
-    """Embedded prompts: vectors (B, E) and which prompts were too long to be read whole."""
+    """Embedded prompts: vectors (B, E), which of them were too long to be read whole, the words."""
 
     vectors: Array
     truncated: list[bool]
+    prompts: list[str]
 
 
 @dataclass(frozen=True)
@@ -226,7 +227,7 @@ class Networks(ABC):
         if self.tokenizer is None:
             raise WeightsError(f"The model '{self.card.name}' has no text tower.")
         rows, truncated = zip(*(self._embed(prompt) for prompt in prompts), strict=True)
-        return Text(np.stack(rows), list(truncated))
+        return Text(np.stack(rows), list(truncated), prompts)
 
     def _embed_one(self, prompt: str) -> tuple[Array, bool]:
         """A prompt's vector (E,), and whether it was too long to be read whole."""

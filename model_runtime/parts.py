@@ -53,6 +53,11 @@ def split_prompt(prompt: str) -> list[str]:
     return [parts[0], *(_with_subject(part) for part in parts[1:])]
 
 
+def joined_prompt(parts: Sequence[str]) -> str:
+    """A prompt that `split_prompt` takes apart into these."""
+    return ", then ".join(parts)
+
+
 def _with_subject(part: str) -> str:
     """Captions have one, and a prompt says it once: "sits down" -> "a person sits down"."""
     has_none = _THIRD_PERSON.match(part) and not _SUBJECT.match(part)

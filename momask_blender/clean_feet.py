@@ -1,6 +1,6 @@
 """Plant the feet of whatever an armature plays, in a copy of its Action."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, replace
 
 import bpy
@@ -17,13 +17,14 @@ from .retarget.channels import adjusted_location, adjusted_rotations
 from .retarget.contacts import Contacts, find_contacts, runs_of
 from .retarget.feet import planting
 from .retarget.legs import legs_of, track_motion
+from .retarget.object_travel import read_travel
 from .retarget.target import BoneMotion, Target
-from .rig.checks import check_armature, check_lengths
+from .rig.checks import check_armature, check_lengths, check_steady_scale, note_on_ridden
 from .rig.controls import find_controls
 from .rig.driven import driven_bones
 from .rig.joint_map import JointMap
 from .rig.rest import read_rest
-from .rig.sample import STEP, sample_motion
+from .rig.sample import STEP, Sampled, sample_bones
 
 Array = NDArray[np.floating]
 Work = Generator[float, None, None]
@@ -51,10 +52,12 @@ class Cleaned:
     action: str = ""
     before: str = ""  # the animator's own Action, which stays
     num_steps: int = 0  # times that a foot stands
+    note: str = ""
 
     def in_words(self) -> str:
         times = f"{self.num_steps} {'times' if self.num_steps > 1 else 'time'}"
-        return f"'{self.action}': a foot stands {times}. '{self.before}' stays in the file"
+        told = f"'{self.action}': a foot stands {times}. '{self.before}' stays in the file"
+        return told + (f". {self.note.rstrip('.')}" if self.note else "")
 
 
 def clean_feet(wanted: Cleaning, cleaned: Cleaned) -> Work:
@@ -68,10 +71,15 @@ def clean_feet(wanted: Cleaning, cleaned: Cleaned) -> Work:
     check_lengths(plain)
     yield 0.0
     target, is_controlled = yield from _leading_bones(wanted.armature, plain)
-    motion = yield from _read(wanted.armature, target, frames, 0.0, 0.4 if is_controlled else 0.8)
+    sampled = yield from _read(wanted.armature, (*plain.bones, *target.bones), frames)
+    armature = wanted.armature.resolve()
+    check_steady_scale(armature, sampled.worlds, frames.tolist())
+    motion, legs = sampled.motion(target), sampled.motion(plain)
     if is_controlled:
-        legs = yield from _read(wanted.armature, plain, frames, 0.4, 0.8)
         _check_followed(armature, target, motion, plain, legs)
+    travel = read_travel(plain, sampled.worlds, legs, [np.arange(len(frames))], wanted.fps)
+    cleaned.note = note_on_ridden(armature) if travel.is_ridden else ""
+    motion = travel.onto_floor(motion)
     contacts = _contacts(wanted, target, motion)
     cleaned.num_steps = sum(len(runs_of(side)) for side in contacts.balls.T)
     yield 0.8
@@ -121,14 +129,14 @@ def _leg_roles(target: Target) -> list[str]:
 
 
 def _read(
-    rig: Ref, target: Target, frames: NDArray[np.int_], begin: float, end: float
-) -> Generator[float, None, BoneMotion]:
-    steps, number = sample_motion(rig.resolve(), target, list(map(float, frames))), 0
+    rig: Ref, bones: Iterable[str], frames: NDArray[np.int_]
+) -> Generator[float, None, Sampled]:
+    steps, number = sample_bones(rig.resolve(), bones, frames.tolist()), 0
     try:
         while True:
             next(steps)
             number += STEP
-            yield begin + (end - begin) * number / len(frames)
+            yield 0.8 * number / len(frames)
     except StopIteration as stop:
         return stop.value
     finally:

@@ -16,6 +16,7 @@ from .fitting import Rig, fit_motion, read_rig, take_keys
 from .refs import Ref
 from .retarget.fit import Fit
 from .rig.character import add_mannequin, build_armature
+from .rig.checks import notes_on_travel
 from .rig.known_maps import known_maps
 from .rig.mannequin import mannequin
 from .settings import settings_of
@@ -81,7 +82,7 @@ def place(finished: Finished, request: Generate, where: Placement) -> Iterator[P
         for _ in _character(where, placed):
             yield placed
         rig = yield from _said_by(placed, _read_rig(where, placed))
-        placed.warnings += rig.warnings
+        placed.warnings += [*rig.warnings, *notes_on_travel(_armature(placed))]
         for file, seed in zip(finished.files, request.seeds(), strict=True):
             how = made_by(request, finished, seed)
             yield from _said_by(placed, _add_take(file, how, rig, where, placed))

@@ -38,7 +38,7 @@ MESSAGES = [
     Unload(job=4),
     Quit(),
     Progress(phase="Decoding", done=1, total=5, job=3),
-    Notice(text="long", prompts=("a person walks", "someone runs")),
+    Notice(text="long", prompts=("a man walks", "he runs"), whole_prompts=("b, then c", "b")),
     Offer(
         name="a",
         title="A",

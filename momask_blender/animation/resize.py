@@ -40,11 +40,8 @@ def turn_stage(stage: Stage, axes: Matrix) -> None:
 
 
 def _free_of_distances(stage: Stage) -> None:
-    """Parents, constraints and drivers know distances: keys take their place."""
+    """Constraints and drivers know distances: keys take their place."""
     rig, frames = stage.rig, (stage.first, stage.last)
-    place = rig.matrix_world.copy()
-    rig.parent = None
-    rig.matrix_world = place
     if not any(bone.constraints for bone in rig.pose.bones) and not rig.animation_data.drivers:
         return
     options = anim_utils.BakeOptions(

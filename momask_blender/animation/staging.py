@@ -14,6 +14,7 @@ from bpy.types import ID, Object, Scene
 
 from ..errors import UserError
 from .actions import bound_channels, clear_actions, key_range, play_as_strip, playing
+from .standing_alone import stand_alone
 from .temporary import shown, temporary_scene
 
 
@@ -47,10 +48,12 @@ def staged(armature: Object) -> Iterator[Stage]:
             scene.collection.objects.link(copy)
         rig = copies[armature]
         play_as_strip(rig, action, slot, (first, last), action.name)
+        paths = {curve.data_path for curve in channels.fcurves}
+        if stand_alone(scene, list(copies.values()), rig, range(first, last + 1)):
+            paths.add("location")
         with shown(scene):
             _select(scene, rig)
             meshes = [copy for copy in copies.values() if copy.type == "MESH"]
-            paths = {curve.data_path for curve in channels.fcurves}
             yield Stage(scene, rig, meshes, action.name, paths, first, last)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from .kept_ranges import Range, check_ranges
 from .skeleton import FPS, MAX_FRAMES, MAX_SECONDS
 
-PROTOCOL = 4
+PROTOCOL = 5
 MAX_SEED = 2**31 - 1  # Blender's integer properties are 32-bit
 MAX_VARIATIONS = 16
 DEVICES = ("auto", "cpu", "cuda")
@@ -181,14 +181,23 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Notice:
-    """Something the user should know that does not stop the job; prompts that would do better."""
+    """Something the user should know that does not stop the job; prompts that would do better.
+
+    Where `prompts` stand for one of several actions, `whole_prompts` have each in its place.
+    """
 
     text: str
     prompts: tuple[str, ...] = ()
+    whole_prompts: tuple[str, ...] = ()
     job: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "prompts", tuple(self.prompts))  # JSON has lists only
+        for name in ("prompts", "whole_prompts"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON has lists only
+
+    def offers(self) -> list[tuple[str, str]]:
+        """Each prompt that would do better, and what the whole prompt would be with it."""
+        return list(zip(self.prompts, self.whole_prompts or self.prompts, strict=True))
 
     def in_one_line(self) -> str:
         return " ".join([self.text, ", ".join(f"'{prompt}'" for prompt in self.prompts)]).strip()

@@ -1,11 +1,12 @@
 """What must be so before anything is changed, in words that say what to do."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-from bpy.types import Object
+from bpy.types import Constraint, Object
 from numpy.typing import NDArray
 
+from ..animation.actions import bound_channels
 from ..errors import UserError
 from ..retarget.roles import spoken
 from ..retarget.target import Target
@@ -63,6 +64,21 @@ def _check_scale(armature: Object) -> None:
         raise UserError(f"'{armature.name}' has an uneven scale ({words}). {how}")
 
 
+def check_steady_scale(armature: Object, worlds: Array, frames: Sequence[float]) -> None:
+    """Whether the object has its present size at all frames, by its matrices (T, 4, 4). Raises
+    UserError."""
+    now = np.linalg.norm(np.array(armature.matrix_world)[:3, :3], axis=0)
+    sizes = np.linalg.norm(worlds[:, :3, :3], axis=1)
+    off = np.abs(sizes / now - 1.0).max(axis=1)
+    if off.max() > EVEN:
+        frame = int(np.argmax(off > EVEN))
+        raise UserError(
+            f"The scale of '{armature.name}' changes: {now.mean():.3g} now, "
+            f"{sizes[frame].mean():.3g} at frame {frames[frame]:.0f}. Delete the scale keys of the "
+            "armature object, or of what carries it, first."
+        )
+
+
 def check_lengths(target: Target) -> None:
     """Whether every limb has a direction: its next bone begins elsewhere. Raises UserError."""
     size = np.ptp(target.heads, axis=0).max()
@@ -86,6 +102,49 @@ def notes_on(armature: Object) -> list[str]:
             "armature's properties, to see the motion."
         ]
     return []
+
+
+def notes_on_travel(armature: Object) -> list[str]:
+    """Of an object that travels itself, what a new motion on its bones does not know."""
+    notes = []
+    movers = [f"the constraint '{c.name}'" for c in _working(armature)]
+    movers += [f"'{ob.name}'" for ob in _parents(armature) if _is_animated(ob)]
+    if movers:
+        notes.append(
+            f"'{armature.name}' as a whole is moved by {', '.join(movers)}: that adds to the "
+            "motion. Set Travel to In Place if the motion is not to add its own."
+        )
+    channels = bound_channels(armature)
+    paths = {curve.data_path for curve in channels.fcurves} if channels else set()
+    if any(path.startswith(("location", "rotation", "delta_")) for path in paths):
+        notes.append(
+            f"The Action that moved '{armature.name}' as a whole does not play now: the object "
+            "stays where it stood at this frame."
+        )
+    return notes
+
+
+def _working(ob: Object) -> list[Constraint]:
+    return [each for each in ob.constraints if not each.mute and each.influence > 0.0]
+
+
+def _parents(ob: Object) -> Iterator[Object]:
+    while (ob := ob.parent) is not None:
+        yield ob
+
+
+def _is_animated(ob: Object) -> bool:
+    data = ob.animation_data
+    has_keys = data is not None and bool(data.action or data.drivers or len(data.nla_tracks))
+    return has_keys or bool(_working(ob))
+
+
+def note_on_ridden(armature: Object) -> str:
+    """Where feet stand on what carries the object, so that it was taken for the floor."""
+    return (
+        f"The feet of '{armature.name}' stand on what moves its object, not on the scene's floor: "
+        "the motion goes on upon that."
+    )
 
 
 def notes_on_held(armature: Object, keyed: Iterable[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """Read what an armature shows at any frame: keys, strips, constraints and drivers together."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass
 
 import bpy
 import numpy as np
@@ -17,24 +18,30 @@ SCENE = "momask reading"
 STEP = 3  # frames read between two yields: a large control rig takes 8 ms for one
 
 
-def sample_motion(
-    armature: Object, target: Target, frames: Sequence[float]
-) -> Generator[None, None, BoneMotion]:
-    """How the driven bones stand at these frames of the scene, in body axes."""
-    matrices = yield from sample_bones(armature, target.bones, frames)
-    return motion_of(matrices, target)
+@dataclass(frozen=True, eq=False)
+class Sampled:
+    """What an armature showed, frame by frame."""
+
+    bones: tuple[str, ...]
+    matrices: Array  # (T, B, 4, 4) pose matrices, in the armature's space
+    worlds: Array  # (T, 4, 4) of the armature object
+
+    def motion(self, target: Target, rows: Sequence[int] | slice = slice(None)) -> BoneMotion:
+        """How the driven bones stood at some of these frames, inside the object, in body axes."""
+        columns = [self.bones.index(name) for name in target.bones]
+        return motion_of(self.matrices[rows][:, columns], target)
 
 
 def sample_bones(
-    armature: Object, bones: Sequence[str], frames: Sequence[float]
-) -> Generator[None, None, Array]:
-    """Pose matrices (T, B, 4, 4) at frames of the scene, parts of frames included.
+    armature: Object, bones: Iterable[str], frames: Sequence[float]
+) -> Generator[None, None, Sampled]:
+    """Bones and the object at frames of the scene, parts of frames included.
 
     The armature is looked at in a scene of its own: meshes are not computed, and the user's frame,
     pose and selection stay. Raises ReferenceError if it is deleted meanwhile.
     """
-    rig, names = Ref.of(armature), list(bones)
-    matrices = np.empty((len(frames), len(names), 4, 4))
+    rig, names = Ref.of(armature), tuple(dict.fromkeys(bones))
+    matrices, worlds = np.empty((len(frames), len(names), 4, 4)), np.empty((len(frames), 4, 4))
     scene = _reading_scene(armature)
     try:
         for number, frame in enumerate(frames):
@@ -42,10 +49,10 @@ def sample_bones(
                 held = Ref.of(scene)
                 yield
                 scene = held.resolve()
-            matrices[number] = _shown_at(scene, rig.resolve(), names, frame)
+            matrices[number], worlds[number] = _shown_at(scene, rig.resolve(), names, frame)
     finally:
         remove_leftovers()
-    return matrices
+    return Sampled(names, matrices, worlds)
 
 
 def present_heads(armature: Object, target: Target) -> Array:
@@ -72,11 +79,14 @@ def _reading_scene(armature: Object) -> Scene:
     return scene
 
 
-def _shown_at(scene: Scene, armature: Object, names: list[str], frame: float) -> Array:
+def _shown_at(
+    scene: Scene, armature: Object, names: tuple[str, ...], frame: float
+) -> tuple[Array, Array]:
     whole = int(np.floor(frame))
     scene.frame_set(whole, subframe=float(frame - whole))
-    bones = armature.evaluated_get(scene.view_layers[0].depsgraph).pose.bones
-    return np.array([bones[name].matrix for name in names])
+    shown = armature.evaluated_get(scene.view_layers[0].depsgraph)
+    bones = shown.pose.bones
+    return np.array([bones[name].matrix for name in names]), np.array(shown.matrix_world)
 
 
 def remove_leftovers() -> None:

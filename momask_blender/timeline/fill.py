@@ -3,9 +3,11 @@
 import itertools
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
+from math import ceil
 
 import numpy as np
 from bpy.types import Object
+from numpy.typing import NDArray
 
 from ..contract.pose import Pose
 from ..contract.skeleton import FPS
@@ -13,8 +15,10 @@ from ..fitting import Rig, read_rig
 from ..refs import Ref
 from ..retarget.border import pose_to_blender
 from ..retarget.channels import BoneKeys, bone_keys
+from ..retarget.contacts import runs_of
 from ..retarget.fit import Fit
 from ..retarget.target import BoneMotion
+from ..rig.checks import note_on_ridden
 from ..rig.joint_map import JointMap
 from .join import Stretch, joined
 from .layers import Destination, destination_of
@@ -56,17 +60,7 @@ class Filling:
     def kept_moments(self) -> list[tuple[int, int]]:
         """Runs of the pose's frames that are kept, both ends included."""
         number = len(self.shown.pose.root)
-        frames = self.window.first + self.step * np.arange(number)
-        kept = np.ones(number, bool)
-        for gap in self.gaps:
-            after = frames >= gap.frames.last + 1 - 1e-6
-            kept &= (frames <= gap.frames.first - 1 + 1e-6) | after
-        runs = []
-        for is_kept, rows in itertools.groupby(range(number), key=lambda row: bool(kept[row])):
-            if is_kept:
-                each = list(rows)
-                runs.append((each[0], each[-1]))
-        return runs
+        return _kept_runs(self.window.first + self.step * np.arange(number), self.gaps)
 
     def gap_names(self) -> tuple[str, ...]:
         """The scene's frames in each run of the pose's frames that are not kept."""
@@ -84,6 +78,15 @@ class Filling:
         return tuple(names)
 
 
+def _kept_runs(frames: NDArray[np.floating], gaps: Sequence[Gap]) -> list[tuple[int, int]]:
+    """Runs of rows of `frames` that lie in no gap, both ends included."""
+    kept = np.ones(len(frames), bool)
+    for gap in gaps:
+        after = frames >= gap.frames.last + 1 - 1e-6
+        kept &= (frames <= gap.frames.first - 1 + 1e-6) | after
+    return [(first, end - 1) for first, end in runs_of(kept)]
+
+
 def read_filling(
     armature: Object, joint_map: JointMap, wish: Wish
 ) -> Generator[None, None, Filling]:
@@ -93,14 +96,18 @@ def read_filling(
     rig = yield from read_rig(armature, joint_map, fit, with_root=True)
     destination = destination_of(held.resolve(), rig, whole)
     beside = round(CONTEXT * fps)
-    window = Frames(
-        max(whole.first, gaps[0].first - beside), min(whole.last, gaps[-1].last + beside)
-    )
     step = fps / FPS
+    last = min(whole.last, gaps[-1].last + beside)
+    if whole.last > gaps[-1].last:  # one moment of the model's lies after the gap, say of one key
+        last = max(last, ceil(gaps[-1].last + 1 + step))
+    window = Frames(max(whole.first, gaps[0].first - beside), last)
     moments = window.first + step * np.arange(int((window.last - window.first) / step + 1e-6) + 1)
     edged = [Gap(each, each.first > whole.first, each.last < whole.last) for each in gaps]
     frames = sorted({f for gap in edged for f in _stretch_frames(gap, window, edged, fps)})
-    shown = yield from read_shown(held.resolve(), rig, moments.tolist(), frames)
+    kept = _kept_runs(moments, edged)
+    shown = yield from read_shown(held.resolve(), rig, moments.tolist(), frames, kept)
+    if shown.travel.is_ridden:
+        rig = replace(rig, warnings=(*rig.warnings, note_on_ridden(held.resolve())))
     return Filling(wish, rig, shown, edged, window, destination)
 
 
@@ -133,7 +140,8 @@ def made_keys(
         shown, feet = filling.shown.at(frames), filling.rig.fit.feet
         motion = yield from joined(filling.rig.target, filled, in_own_place, shown, stretch, feet)
         yield
-        found.append((gap, _keys(filling, motion, rows)))
+        inside = filling.shown.travel_at(frames).into_object(motion)
+        found.append((gap, _keys(filling, inside, rows)))
         yield
     return found
 

@@ -7,49 +7,70 @@ import numpy as np
 from bpy.types import Object
 
 from ..contract.pose import Pose
+from ..contract.skeleton import FPS
 from ..fitting import Rig
+from ..refs import Ref
+from ..retarget.object_travel import ObjectTravel, read_travel
 from ..retarget.read import read_pose
 from ..retarget.target import BoneMotion
-from ..rig.sample import motion_of, sample_bones
+from ..rig.checks import check_steady_scale
+from ..rig.sample import sample_bones
 
 LIMBS = ("thigh", "shin", "foot", "toe", "upperarm", "forearm", "hand")
 
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """`pose` (Blender axes) at even moments, `keyed` at whole frames: their rows by `row_of`."""
+    """`pose` (Blender axes) at even moments, `keyed` at whole frames: their rows by `row_of`. Both
+    as seen over a floor that stays, wherever the object travels."""
 
     pose: Pose
     keyed: BoneMotion
+    travel: ObjectTravel  # at the rows of `keyed`
     row_of: dict[int, int]
 
     def at(self, frames: Sequence[int]) -> BoneMotion:
-        rows = [self.row_of[frame] for frame in frames]
+        rows = self._rows(frames)
         root = None if self.keyed.root is None else self.keyed.root[rows]
         return BoneMotion(self.keyed.turns[rows], self.keyed.location[rows], root)
 
+    def travel_at(self, frames: Sequence[int]) -> ObjectTravel:
+        return self.travel.at(self._rows(frames))
+
+    def _rows(self, frames: Sequence[int]) -> list[int]:
+        return [self.row_of[frame] for frame in frames]
+
 
 def read_shown(
-    armature: Object, rig: Rig, moments: Sequence[float], frames: Sequence[int]
+    armature: Object,
+    rig: Rig,
+    moments: Sequence[float],
+    frames: Sequence[int],
+    kept: Sequence[tuple[int, int]],
 ) -> Generator[None, None, Shown]:
     """The pose at `moments` (frames of the scene, 1/20 s apart) and the keyed bones at `frames`.
 
-    Every frame is evaluated once.
+    Every frame is evaluated once. `kept` are runs of moments, both ends included. Raises UserError.
     """
-    times = sorted({*map(float, frames), *moments})
-    names = list(dict.fromkeys([*rig.plain.bones, *rig.target.bones]))
-    matrices = yield from sample_bones(armature, names, times)
-    index, column = {time: n for n, time in enumerate(times)}, {n: k for k, n in enumerate(names)}
-    plain = matrices[:, [column[name] for name in rig.plain.bones]]
+    held, times = Ref.of(armature), sorted({*map(float, frames), *moments})
+    bones = (*rig.plain.bones, *rig.target.bones)
+    sampled = yield from sample_bones(armature, bones, times)
+    check_steady_scale(held.resolve(), sampled.worlds, times)
+    index = {time: row for row, time in enumerate(times)}
+    even, whole = [index[moment] for moment in moments], [index[float(frame)] for frame in frames]
+    plain = sampled.motion(rig.plain)
     yield
-    at_moments = plain[[index[moment] for moment in moments]]
-    pose = read_pose(rig.plain, motion_of(at_moments, rig.plain))
+    runs = [np.array(even[first : last + 1]) for first, last in kept]
+    travel = read_travel(rig.plain, sampled.worlds, plain, runs, FPS)
     yield
-    rows = [index[float(frame)] for frame in frames]
-    keyed = motion_of(matrices[rows][:, [column[name] for name in rig.target.bones]], rig.target)
+    pose = read_pose(rig.plain, travel.at(even).onto_floor(sampled.motion(rig.plain, even)))
+    yield
+    keyed = sampled.motion(rig.target, whole)
     if rig.controls is not None:
-        keyed = _with_limbs(rig, keyed, motion_of(plain[rows], rig.plain))
-    return Shown(pose, keyed, {frame: row for row, frame in enumerate(frames)})
+        keyed = _with_limbs(rig, keyed, sampled.motion(rig.plain, whole))
+    travel = travel.at(whole)
+    rows = {frame: row for row, frame in enumerate(frames)}
+    return Shown(pose, travel.onto_floor(keyed), travel, rows)
 
 
 def _with_limbs(rig: Rig, keyed: BoneMotion, plain: BoneMotion) -> BoneMotion:

@@ -120,8 +120,8 @@ def draw_outcome(layout: UILayout, context: Context) -> None:
     if session.notice is not None:
         box = layout.box()
         draw_text(box, context, session.notice.text, "INFO")
-        for prompt in session.notice.prompts:
-            box.operator("momask.use_prompt", text=prompt, icon="FORWARD").prompt = prompt
+        for near, prompt in session.notice.offers():
+            box.operator("momask.use_prompt", text=near, icon="FORWARD").prompt = prompt
     if session.result:
         draw_text(layout, context, session.result, "NONE")
 

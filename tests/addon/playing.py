@@ -97,10 +97,10 @@ def _there_and_back(
     from momask_blender.retarget.solve import solve_motion
     from momask_blender.rig.driven import driven_bones
     from momask_blender.rig.rest import read_rest
-    from momask_blender.rig.sample import sample_motion
+    from momask_blender.rig.sample import sample_bones
 
     target = driven_bones(read_rest(armature), joint_map)
-    motion = run_to_end(sample_motion(armature, target, frames))
+    motion = run_to_end(sample_bones(armature, target.bones, frames)).motion(target)
     read = read_pose(target, motion)
     again = solve_motion(read, target)
     exempt = ("hand", "foot", "toe", "head")

@@ -223,6 +223,29 @@ def test_it_comes_out_whatever_its_scene_does_with_it(bpy, crowd, tmp_path, trou
         assert len([ob for ob in bpy.data.objects if ob.vertex_groups]) == 1
 
 
+@pytest.mark.parametrize("moves", [False, True], ids=["stands", "moves"])
+def test_a_parent_that_is_not_exported_leaves_the_character_where_it_is(
+    bpy, crowd, tmp_path, moves
+):
+    hero, parent = hero_of(bpy), bpy.data.objects.new("cart", None)
+    crowd.collection.objects.link(parent)
+    hero.parent = parent
+    parent.location, parent.rotation_euler.z, parent.scale = (1.0, 2.0, 0.0), 0.5, (1.5,) * 3
+    for frame in (FIRST, FIRST + NUM_KEYS - 1) if moves else ():
+        parent.keyframe_insert("location", frame=frame)
+        parent.keyframe_insert("rotation_euler", frame=frame)
+        parent.location.x, parent.rotation_euler.z = 3.0, 5.0
+    expected = joints(crowd, hero, FIRST)
+    for ending, preset in (("fbx", ""), ("fbx", "UNREAL"), ("glb", "")):
+        export(bpy, tmp_path / f"a{preset}.{ending}", preset)
+    assert (hero.parent, len(hero.constraints)) == (parent, 0)
+    for name in ("a.fbx", "aUNREAL.fbx", "a.glb"):
+        scene, armatures = read_back(bpy, tmp_path / name)
+        first = round(bpy.data.actions[0].frame_range[0])
+        gaps = np.linalg.norm(joints(scene, armatures[0], first) - expected, axis=-1)
+        assert gaps.max() < 1e-3, name
+
+
 def test_constraints_follow_the_copy(bpy, crowd, tmp_path):
     """An arm that copies the other one's turn, from the same armature."""
     hero = hero_of(bpy)

@@ -208,6 +208,23 @@ def test_without_keys_before_or_after_the_open_side_is_new(bpy, scene, character
     no_pops(scene, character, [Frames(49, 70)])
 
 
+@pytest.mark.parametrize("gap", [(1, 25), (2, 25)], ids=["before a key", "between two keys"])
+def test_a_single_key_after_the_gap_is_known_to_the_model(bpy, scene, gap):
+    """Frame 26 at 24 fps lies between two frames of the model's."""
+    from momask_blender.rig.character import build_character
+    from momask_blender.rig.known_maps import known_maps
+    from momask_blender.timeline.fill import Wish, read_filling
+
+    armature = build_character("Hero", scene.collection)
+    hand_keyed(armature)
+    wish = Wish(gaps=(Frames(*gap),), whole=Frames(1, 26), fps=FPS)
+    filling = run_to_end(read_filling(armature, known_maps.map_of(armature), wish))
+    first, last = filling.kept_moments()[-1]
+    assert last == len(filling.shown.pose.root) - 1
+    assert 26 <= filling.window.first + filling.step * first < 27.2
+    assert filling.gap_names() == (f"frames {gap[0]} to {gap[1]}",)
+
+
 def test_strips_keep_what_they_show(bpy, scene, character):
     data = character.animation_data
     track = data.nla_tracks.new()

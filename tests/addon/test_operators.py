@@ -244,6 +244,17 @@ def test_a_notice_names_prompts_that_work(bpy, session):
     assert session.notice is None
 
 
+def test_a_notice_names_the_unknown_action_of_several(bpy, session):
+    generate(bpy, prompt="a person walks forward, then performs surgery")
+    notice = session.notice
+    assert "nothing like 'a person performs surgery', so" in notice.text
+    for near, whole in notice.offers():
+        assert whole == f"a person walks forward, then {near}"
+    bpy.ops.momask.use_prompt(prompt=notice.offers()[0][1])
+    assert bpy.ops.momask.generate(seconds=2.0) == {"FINISHED"}
+    assert session.notice is None
+
+
 def test_a_deleted_take_leaves_the_others(bpy, session):
     generate(bpy, variations=2)
     first, second = bpy.data.actions.keys()

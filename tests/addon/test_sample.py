@@ -24,9 +24,10 @@ def target_of(armature):
 
 
 def read(armature, frames):
-    from momask_blender.rig.sample import sample_motion
+    from momask_blender.rig.sample import sample_bones
 
-    return run_to_end(sample_motion(armature, target_of(armature), frames))
+    target = target_of(armature)
+    return run_to_end(sample_bones(armature, target.bones, frames)).motion(target)
 
 
 def shown(scene, armature, frames) -> np.ndarray:
@@ -64,11 +65,11 @@ def test_constraints_strips_and_parts_of_frames_are_read_as_shown(bpy, scene, ch
 
 
 def test_reading_leaves_the_scene_alone(bpy, scene, character):
-    from momask_blender.rig.sample import remove_leftovers, sample_motion
+    from momask_blender.rig.sample import remove_leftovers, sample_bones
 
     scene.frame_set(7)
     posed = np.array([bone.matrix_basis for bone in character.pose.bones])
-    steps = sample_motion(character, target_of(character), list(range(1, NUM_KEYS)))
+    steps = sample_bones(character, target_of(character).bones, list(range(1, NUM_KEYS)))
     for _ in range(3):
         next(steps)
         assert scene.frame_current == 7
@@ -78,7 +79,7 @@ def test_reading_leaves_the_scene_alone(bpy, scene, character):
     np.testing.assert_array_equal(
         posed, np.array([bone.matrix_basis for bone in character.pose.bones])
     )
-    steps = sample_motion(character, target_of(character), list(range(1, NUM_KEYS)))
+    steps = sample_bones(character, target_of(character).bones, list(range(1, NUM_KEYS)))
     next(steps)
     name = character.name
     remove_leftovers()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from model_runtime.networks import SHIPPED_WEIGHTS
+from model_runtime.parts import split_prompt
 from momask_blender.contract.messages import WEIGHTS, Generate, Notice, Progress
 from momask_blender.contract.pose import Pose, pose_to_joints, solve_pose
 from momask_blender.errors import UserError
@@ -93,6 +94,34 @@ def test_a_prompt_over_the_limit_is_cut_and_said_so(tmp_path):
     _, heard = generate(tmp_path, prompt="walk " * 300)
     texts = [message.text for message in heard if isinstance(message, Notice)]
     assert "The prompt is longer than the model reads; its end was left out." in texts
+
+
+@pytest.mark.parametrize(
+    ("prompt", "named", "begins"),
+    [
+        ("a person performs surgery", "this prompt, so", ""),
+        (
+            "a person walks forward, then performs surgery",
+            "'a person performs surgery', so",
+            "a person walks forward, then ",
+        ),
+        (
+            "a horse gallops, then a person performs surgery",
+            "'a horse gallops' or 'a person performs surgery', so",
+            "",
+        ),
+    ],
+)
+def test_a_notice_says_which_action_is_unknown(tmp_path, prompt, named, begins):
+    _, heard = generate(tmp_path, prompt=prompt)
+    (notice,) = [message for message in heard if isinstance(message, Notice)]
+    assert f"trained on nothing like {named}" in notice.text
+    assert notice.offers()
+    for near, whole in notice.offers():
+        parts = split_prompt(prompt)
+        unknown = 1 if begins else 0
+        assert split_prompt(whole) == [*parts[:unknown], near, *parts[unknown + 1 :]]
+        assert whole.startswith(begins)
 
 
 def refused(tmp_path, folder: Path) -> str:
