@@ -27,7 +27,9 @@ TWO_PART_GAP = 0.22  # and to another action
 SETTLED_GAP = 0.15  # and to standing or sitting still
 MOST_PART = 110  # frames of each of two parts
 COUNTED = re.compile(r"\b(one|once|twice|two|three|single|big|first|then|briefly|again)\b")
-OVER_SOON = re.compile(r"\b(?:jumps (?:straight|forward|and)|(?:stands|gets) up|sits down|kicks a)\b")
+OVER_SOON = re.compile(
+    r"\b(?:jumps (?:straight|forward|and)|(?:stands|gets) up|sits down|kicks a)\b"
+)
 STILL = re.compile(r"\b(?:stands? still|sits? on)\b")
 WORDINGS = ("{first}, then {second}", "{first} and then {second}", "{first}, after that {second}")
 

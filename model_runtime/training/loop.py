@@ -63,7 +63,7 @@ def learning_rate(loop: Loop, step: int) -> float:
 
 
 def run(stage: Stage, loop: Loop, out: Path, report: Callable[[str], None]) -> Path:
-    """Train to the end and return the file with the best weights by validation.
+    """Train to the end and return the file with the best weights by validation, or the last ones.
 
     `out`/NAME.state.safetensors holds everything that resuming needs; steps draw their noise from
     (seed, step, rank), so a run that was cut off goes on as if it had not been. Raises
@@ -92,7 +92,7 @@ def run(stage: Stage, loop: Loop, out: Path, report: Callable[[str], None]) -> P
             progress.stepped(stage.step, losses)
             is_last = stage.step == loop.steps
             if ranks.is_first() and (stage.step % loop.validate_every == 0 or is_last):
-                _validate(stage, losses, best_file, progress)
+                _validate(stage, losses, best_file, progress, loop.keep_last)
             is_due = is_last or time.monotonic() - saved > SAVE_EVERY_SECONDS
             if ranks.is_first() and is_due:
                 position = {"step": stage.step, "best": stage.best}
@@ -102,7 +102,9 @@ def run(stage: Stage, loop: Loop, out: Path, report: Callable[[str], None]) -> P
     return best_file
 
 
-def _validate(stage: Stage, losses: Losses, best_file: Path, progress: Progress) -> None:
+def _validate(
+    stage: Stage, losses: Losses, file: Path, progress: Progress, keep_last: bool
+) -> None:
     score = stage.validate(stage.averaged)
     if not math.isfinite(score):
         raise CheckpointError(
@@ -110,9 +112,9 @@ def _validate(stage: Stage, losses: Losses, best_file: Path, progress: Progress)
             f"checkpoints are kept; lower the learning rate in [{stage.name}_training]."
         )
     progress.validated(stage.step, losses, score, stage.best)
-    if score <= stage.best:
-        stage.save(stage.averaged, best_file)
-        stage.best = score
+    if keep_last or score <= stage.best:
+        stage.save(stage.averaged, file)
+    stage.best = min(stage.best, score)
 
 
 def _one_step(

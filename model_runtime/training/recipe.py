@@ -45,6 +45,7 @@ class Loop:
     weight_decay: float = 0.0
     weights_decay: float = 0.999  # EMA of the weights; what is validated and shipped
     validate_every: int = 500
+    keep_last: bool = False  # the last weights, not the best by validation
     seed: int = 3407
     mixed_precision: bool = False  # bfloat16 autocast; on a CPU worth it with AVX512-BF16 or AMX
 

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from model_runtime.evaluation.prompt_checks import holds
 from model_runtime.networks import SHIPPED_WEIGHTS, find_weights
 from model_runtime.pipeline import generate
 from model_runtime.torch_backend import TorchNetworks
@@ -56,6 +57,12 @@ def test_standing_stays(starter):
 def test_jumping_leaves_the_ground_with_both_feet(starter):
     lifts = [highest_lift(joints) for joints in five_takes(starter, "a person jumps")]
     assert sum(lift > 0.1 for lift in lifts) >= 4, lifts
+
+
+@pytest.mark.parametrize("prompt", ["a person jumps", "a person jumps forward"])
+def test_nobody_who_jumps_stays_in_the_air(starter, prompt):
+    kept = [holds("jumps", joints) for joints in five_takes(starter, prompt)]
+    assert sum(kept) >= 4, kept
 
 
 def test_words_that_no_caption_has_still_mean_something(starter):

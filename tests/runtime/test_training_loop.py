@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,17 @@ def test_a_loss_that_is_no_number_ends_training(tmp_path):
     with pytest.raises(CheckpointError, match="rvq: the loss is no number any more at step 3"):
         run(stage, recipe.rvq_training, tmp_path / "out", quiet)
     assert not list((tmp_path / "out").glob("*.safetensors"))
+
+
+@pytest.mark.parametrize(("keep_last", "kept_step"), [(False, 2), (True, 4)])
+def test_the_best_weights_are_kept_or_the_last(tmp_path, keep_last, kept_step):
+    recipe, stage = tiny_stage(write_recipe(tmp_path / "recipe.toml"))
+    saved = []
+    stage.validate = lambda _network: float(stage.step)  # worse and worse
+    stage.save = lambda network, file: saved.append(stage.step)
+    settings = replace(recipe.rvq_training, steps=4, validate_every=2, keep_last=keep_last)
+    run(stage, settings, tmp_path / "out", quiet)
+    assert saved[-1] == kept_step
 
 
 def test_mixed_precision_is_close(tmp_path):
