@@ -36,6 +36,7 @@ def contacts_in_gap(
         balls & ~is_kept[:, None], track.balls[..., :2], FURTHEST, SURE.pause, fps
     )
     balls = _with_steps(np.where(is_kept[:, None], balls, cut), track, is_kept, fps)
+    balls = _unhurried(balls, track, is_kept, fps)
     flat = _across(kept.flat, new.flat, is_kept, fps)
     return Contacts(balls, flat & balls, is_kept)
 
@@ -65,3 +66,28 @@ def _with_steps(balls: Flags, track: FootTrack, is_kept: Flags, fps: float) -> F
                 first = start + round((end - start) * (side + 1) / 3) - length // 2
                 balls[first : first + length, side] = False
     return balls
+
+
+def _unhurried(balls: Flags, track: FootTrack, is_kept: Flags, fps: float) -> Flags:
+    """A foot that goes from one place to another has the time of a step for it, where the gap has:
+    what was made and what is kept may leave it less."""
+    balls, length = balls.copy(), round(STEP * fps)
+    for side in range(balls.shape[1]):
+        for start, end in runs_of(~balls[:, side]):
+            if start == 0 or end == len(balls) or is_kept[start:end].all():
+                continue
+            way = np.linalg.norm((track.balls[end, side] - track.balls[start - 1, side])[:2])
+            if way > APART and end - start < length:
+                balls[_widened(start, end, length, is_kept), side] = False
+    return balls
+
+
+def _widened(start: int, end: int, length: int, is_kept: Flags) -> slice:
+    """A run made longer on both sides, or on the one that is not kept."""
+    while end - start < length:
+        before = start > 0 and not is_kept[start - 1]
+        after = end < len(is_kept) and not is_kept[end]
+        if not (before or after):
+            break
+        start, end = start - before, end + after
+    return slice(start, end)
