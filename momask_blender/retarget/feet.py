@@ -45,7 +45,7 @@ def planting(
     if not legs.sides:
         return motion
     kept = np.zeros(len(motion.turns), bool) if contacts.kept is None else contacts.kept
-    changes = 1.0 - fade_weights(kept[:, None], fps)  # (T, 1)
+    changes = smoothstep(1.0 - fade_weights(kept[:, None], fps))  # (T, 1)
     stands, flat = contacts.balls[:, legs.sides], contacts.flat[:, legs.sides]
     heads = bone_heads(target, motion)
     hips, ankles = heads[:, legs.thighs], heads[:, legs.feet]
