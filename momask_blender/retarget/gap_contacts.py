@@ -4,6 +4,7 @@ No bpy.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .contacts import (
     SURE,
@@ -16,8 +17,11 @@ from .contacts import (
     tidied,
 )
 
+Array = NDArray[np.floating]
+
 SETTLES = 0.35  # seconds beside a kept frame in which a foot that moves there comes to stand
 FURTHEST = 0.4  # metres that a standing foot may have moved: more bends no leg back
+UNHURRIED = 0.5  # m/s from one place to the next
 APART, STEP = 0.02, 0.4  # metres between two kept places of a foot that takes a step, its seconds
 
 
@@ -69,17 +73,26 @@ def _with_steps(balls: Flags, track: FootTrack, is_kept: Flags, fps: float) -> F
 
 
 def _unhurried(balls: Flags, track: FootTrack, is_kept: Flags, fps: float) -> Flags:
-    """A foot that goes from one place to another has the time of a step for it, where the gap has:
-    what was made and what is kept may leave it less."""
-    balls, length = balls.copy(), round(STEP * fps)
+    """A foot that goes from one place to another has time for it, where the gap has: what was made
+    and what is kept may leave it a frame."""
+    balls = balls.copy()
     for side in range(balls.shape[1]):
-        for start, end in runs_of(~balls[:, side]):
-            if start == 0 or end == len(balls) or is_kept[start:end].all():
-                continue
-            way = np.linalg.norm((track.balls[end, side] - track.balls[start - 1, side])[:2])
-            if way > APART and end - start < length:
+        for start, end in runs_of(~balls[:, side] & ~is_kept):
+            runs = runs_of(balls[:, side])
+            before = next((run for run in runs if run[1] == start), None)
+            after = next((run for run in runs if run[0] == end), None)
+            if before and after:
+                first, last = (_place(track.balls[:, side], run, is_kept) for run in (before, after))
+                length = round(min(STEP, np.linalg.norm((last - first)[:2]) / UNHURRIED) * fps)
                 balls[_widened(start, end, length, is_kept), side] = False
     return balls
+
+
+def _place(balls: Array, run: tuple[int, int], is_kept: Flags) -> Array:
+    """Where a foot (T, 3) stands in a run: as kept, or in the middle of where it is."""
+    inside = slice(*run)
+    kept = balls[inside][is_kept[inside]]
+    return np.median(kept if len(kept) else balls[inside], axis=0)
 
 
 def _widened(start: int, end: int, length: int, is_kept: Flags) -> slice:
