@@ -55,7 +55,7 @@ def planting(
     yield
     balls = ankles + rotation.rotate(motion.turns[:, legs.feet], legs.soles)
     balls = _locked(balls, stands, kept, _floors(legs, ground), fps)
-    balls = _lifted(legs, balls, stands, kept, ground)
+    balls = _lifted(legs, balls, stands, contacts.kept, ground)
     yield
     feet, balls = _above_floor(legs, feet, balls, changes, ground)
     yield
@@ -113,13 +113,16 @@ def _locked(balls: Array, stands: Flags, kept: Flags, floors: Array, fps: float)
     return balls + _faded_between(spots - balls, stands, kept, fps)
 
 
-def _lifted(legs: Legs, balls: Array, stands: Flags, kept: Flags, ground: float) -> Array:
-    """Balls (T, S, 3) that leave the floor where they go from one spot to another in a gap, all of
-    whose spots are new: what was made may stand there."""
+def _lifted(legs: Legs, balls: Array, stands: Flags, kept: Flags | None, ground: float) -> Array:
+    """Balls (T, S, 3) that leave the floor where they step from one spot to another in a gap: what
+    was made may stand there all the time, as its spots were elsewhere."""
+    if kept is None:
+        return balls
     balls, floors = balls.copy(), _floors(legs, ground)
     for side in range(stands.shape[1]):
         for start, end in runs_of(~stands[:, side] & ~kept):
-            if start == 0 or end == len(kept) or not (stands[start - 1, side] and stands[end, side]):
+            ends = [row for row in (start - 1, end) if 0 <= row < len(kept)]
+            if len(ends) < 2 or not stands[ends, side].all():
                 continue
             way = np.linalg.norm((balls[end, side] - balls[start - 1, side])[:2])
             x = np.arange(1, end - start + 1) / (end - start + 1)

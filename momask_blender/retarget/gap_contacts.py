@@ -82,8 +82,9 @@ def _unhurried(balls: Flags, track: FootTrack, is_kept: Flags, fps: float) -> Fl
             before = next((run for run in runs if run[1] == start), None)
             after = next((run for run in runs if run[0] == end), None)
             if before and after:
-                first, last = (_place(track.balls[:, side], run, is_kept) for run in (before, after))
-                length = round(min(STEP, np.linalg.norm((last - first)[:2]) / UNHURRIED) * fps)
+                places = [_place(track.balls[:, side], run, is_kept) for run in (before, after)]
+                way = np.linalg.norm((places[1] - places[0])[:2])
+                length = round(min(STEP, way / UNHURRIED) * fps)
                 balls[_widened(start, end, length, is_kept), side] = False
     return balls
 
