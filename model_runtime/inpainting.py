@@ -38,6 +38,7 @@ NUM_CANDIDATES = 4  # sampled for each seed; the one that meets its kept frames 
 CANDIDATE_STEP = 2**31  # between their seeds: more than any seed that can be asked for
 BLENDED = 0.7 * FPS  # frames from a kept one within which interpolation has a share
 MOST_WITHOUT_WORDS = 0.5  # share of what is made where no words ask for anything
+WHOLE_TURN = 1.0 * FPS  # frames; in shorter gaps nobody turns once more, whatever words say
 LONGEST_BLENDED = 2 * FPS  # frames; longer gaps were not measured
 MARGIN = 10  # frames around a gap, for smooth hinges; more than the seams need
 
@@ -154,7 +155,8 @@ def join(made: Pose, kept: Pose, is_kept: Kept, most: float) -> tuple[Pose, floa
         own, is_own, local = cut(kept, wide), is_kept[wide], gap.seen_from(wide)
         before = local.start - 1 if gap.start else local.stop
         after = local.stop if gap.stop < len(is_kept) else local.start - 1
-        home = bring_home(cut(made, wide), own, before, after, freely=most == 1.0)
+        freely = most == 1.0 and gap.num_frames > WHOLE_TURN
+        home = bring_home(cut(made, wide), own, before, after, freely)
         strain += home.missing + _apart(home.pose, own, local)
         moved = join_positions(home.pose.root, own.root, is_own, FADE_FRAMES)
         turned = join_rotations(home.pose.rotations, own.rotations, is_own, FADE_FRAMES)
