@@ -40,6 +40,8 @@ Array = NDArray[np.floating]
 
 AROUND = 1.0  # seconds that are kept on each side of a gap, at least
 LOW, RISES = 0.05, 0.2  # metres over the floor, m/s up or down: a toe that touches it
+BESIDE, WITHOUT = np.array([-2, -1, 1, 2]), [0, 1, 3, 4]  # frames, and their rows among five
+CUBIC = np.array([-1.0, 4.0, 4.0, -1.0]) / 6.0  # what a cubic through these has between them
 JUMP = 1.5  # times the usual change of speed
 
 
@@ -111,13 +113,16 @@ def _slowest(toes: Array, flags: NDArray[np.bool_], fps: float) -> float:
 
 
 def _off_course(heads: Array, frame: int) -> float:
-    """How far a frame is from the middle of its neighbours, the furthest head."""
-    middle = 0.5 * (heads[frame - 1] + heads[frame + 1])
+    """How far a frame is from the cubic through the two on either side, the furthest head: a jump
+    of the pose, where steady acceleration counts nothing."""
+    middle = np.einsum("t,tbc->bc", CUBIC, heads[frame + BESIDE])
     return float(np.linalg.norm(heads[frame] - middle, axis=-1).max())
 
 
 def _off_turn(axes: Array, frame: int) -> float:
-    middle = axes[frame - 1] + rotation.continuous(axes[frame - 1 : frame + 2])[2]
+    middle = np.einsum(
+        "t,tbc->bc", CUBIC, rotation.continuous(axes[frame - 2 : frame + 3])[WITHOUT]
+    )
     apart = measures.degrees_apart(axes[frame], rotation.normalized(middle))
     return float(apart.max())
 
@@ -194,7 +199,7 @@ def main() -> None:
     parser.add_argument("mocap", type=Path, help="folder with joints, texts and splits")
     parser.add_argument("rig", type=Path, help="a character's file")
     parser.add_argument("--split", default="val")
-    parser.add_argument("--clips", type=int, default=12)
+    parser.add_argument("--clips", type=int, default=40)
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--fps", type=int, default=30)
     parser.add_argument("--captions", action="store_true", help="fill by the clips' captions")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from model_runtime.features import features_to_joints, joints_to_features, place_at_origin
 from model_runtime.gap_tokens import fill_tokens, unknown_tokens
 from model_runtime.gap_travel import bring_home
+from model_runtime.gap_turns import blend
 from model_runtime.networks import Networks
 from model_runtime.pipeline import Report, Silence
 from model_runtime.sampling import MASK, Sampling, SeededNoise
@@ -37,6 +38,7 @@ NUM_CANDIDATES = 4  # sampled for each seed; the one that meets its kept frames 
 CANDIDATE_STEP = 2**31  # between their seeds: more than any seed that can be asked for
 BLENDED = 0.7 * FPS  # frames from a kept one within which interpolation has a share
 MOST_WITHOUT_WORDS = 0.5  # share of what is made where no words ask for anything
+WHOLE_TURN = 1.0 * FPS  # frames; in shorter gaps nobody turns once more, whatever words say
 LONGEST_BLENDED = 2 * FPS  # frames; longer gaps were not measured
 MARGIN = 10  # frames around a gap, for smooth hinges; more than the seams need
 
@@ -153,13 +155,16 @@ def join(made: Pose, kept: Pose, is_kept: Kept, most: float) -> tuple[Pose, floa
         own, is_own, local = cut(kept, wide), is_kept[wide], gap.seen_from(wide)
         before = local.start - 1 if gap.start else local.stop
         after = local.stop if gap.stop < len(is_kept) else local.start - 1
-        part, missing = bring_home(cut(made, wide), own, before, after)
-        strain += missing + _apart(part, own, local)
-        moved = join_positions(part.root, own.root, is_own, FADE_FRAMES)
-        turned = join_rotations(part.rotations, own.rotations, is_own, FADE_FRAMES)
+        freely = most == 1.0 and gap.num_frames > WHOLE_TURN
+        home = bring_home(cut(made, wide), own, before, after, freely)
+        strain += home.missing + _apart(home.pose, own, local)
+        moved = join_positions(home.pose.root, own.root, is_own, FADE_FRAMES)
+        turned = join_rotations(home.pose.rotations, own.rotations, is_own, FADE_FRAMES)
         share = _share_of_made(gap, len(is_kept), most)
         root[gap.frames] += share * (moved[local.frames] - root[gap.frames])
-        rotations[gap.frames] = rotation.slerp(rotations[gap.frames], turned[local.frames], share)
+        if home.more_turns:
+            own = interpolate_pose(own, is_own, home.more_turns)
+        rotations[gap.frames] = blend(own.rotations, turned, local, share)
     return Pose(root, rotation.continuous(rotations)), strain
 
 

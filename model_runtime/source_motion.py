@@ -8,6 +8,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from model_runtime.gap_turns import CIRCLE, UP, whole_turns
 from momask_blender.contract import rotation
 from momask_blender.contract.kept_ranges import Range, kept_frames
 from momask_blender.contract.pose import (
@@ -20,6 +21,8 @@ from momask_blender.contract.pose import (
 )
 from momask_blender.contract.seams import (
     FADE_SECONDS,
+    Gap,
+    find_gaps,
     interpolate_positions,
     interpolate_rotations,
     join_positions,
@@ -107,12 +110,28 @@ def _read(arrays: Mapping[str, Array], name: str, shape: tuple[int, ...], is_kep
     return values.astype(float)
 
 
-def interpolate_pose(source: Pose, is_kept: Kept) -> Pose:
-    """The kept frames with the plainest motion between them, joint by joint."""
-    local = interpolate_rotations(to_local(source.rotations), is_kept, FADE_FRAMES)
+def interpolate_pose(source: Pose, is_kept: Kept, more_turns: int = 0) -> Pose:
+    """The kept frames with the plainest motion between them, joint by joint. Who spins goes on the
+    same way; in every gap the body turns `more_turns` times more about +Y."""
+    local = to_local(source.rotations)
+    pelvis = local[:, :1].copy()
+    local = interpolate_rotations(local, is_kept, FADE_FRAMES)
+    for gap in find_gaps(is_kept):
+        if turns := whole_turns(source.rotations, is_kept, gap) + more_turns:
+            around = gap.surroundings
+            spun = _spun(pelvis[around], is_kept[around], gap.seen_from(around), turns)
+            local[gap.frames, :1] = spun[gap.seen_from(around).frames]
     rotations = np.where(is_kept[:, None, None], source.rotations, to_world(local))
     root = interpolate_positions(source.root, is_kept, FADE_FRAMES)
     return Pose(root, rotation.continuous(rotations))
+
+
+def _spun(kept: Array, is_kept: Kept, gap: Gap, turns: int) -> Array:
+    """Rotations (T, ..., 4) of one gap, interpolated as seen from where the turns are no motion."""
+    share = (np.arange(len(kept)) - gap.start + 1.0) / (gap.num_frames + 1.0)
+    spin = rotation.about_axis(UP, CIRCLE * turns * share).reshape(-1, *[1] * (kept.ndim - 2), 4)
+    seen = rotation.multiply(rotation.inverse(spin), kept)
+    return rotation.multiply(spin, interpolate_rotations(seen, is_kept, FADE_FRAMES))
 
 
 def filled_arrays(source: SourceMotion, pose: Pose) -> dict[str, NDArray]:

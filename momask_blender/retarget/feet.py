@@ -24,6 +24,7 @@ MOST_RAISED = np.radians(30.0)  # of a heel because the leg is too short
 # they are as far ahead (leaving it) it rolls.
 BEHIND, AHEAD = -0.05, 0.15
 SMOOTHING, ROLL_SMOOTHING = 0.2, 0.1  # seconds to each side, of the pelvis and of heels
+LIFT, MOST_LIFTED = 0.25, 0.07  # of a step's way, and at most of the leg's length
 TOE_LENGTH = 0.5  # of the way from ankle to ball
 
 
@@ -45,7 +46,7 @@ def planting(
     if not legs.sides:
         return motion
     kept = np.zeros(len(motion.turns), bool) if contacts.kept is None else contacts.kept
-    changes = 1.0 - fade_weights(kept[:, None], fps)  # (T, 1)
+    changes = smoothstep(1.0 - fade_weights(kept[:, None], fps))  # (T, 1)
     stands, flat = contacts.balls[:, legs.sides], contacts.flat[:, legs.sides]
     heads = bone_heads(target, motion)
     hips, ankles = heads[:, legs.thighs], heads[:, legs.feet]
@@ -54,6 +55,7 @@ def planting(
     yield
     balls = ankles + rotation.rotate(motion.turns[:, legs.feet], legs.soles)
     balls = _locked(balls, stands, kept, _floors(legs, ground), fps)
+    balls = _lifted(legs, balls, stands, contacts.kept, ground)
     yield
     feet, balls = _above_floor(legs, feet, balls, changes, ground)
     yield
@@ -109,6 +111,26 @@ def _locked(balls: Array, stands: Flags, kept: Flags, floors: Array, fps: float)
     spots[..., 2] = floors
     spots = _as_kept(spots, balls, stands, kept, _way_between)
     return balls + _faded_between(spots - balls, stands, kept, fps)
+
+
+def _lifted(legs: Legs, balls: Array, stands: Flags, kept: Flags | None, ground: float) -> Array:
+    """Balls (T, S, 3) that leave the floor where they step from one spot to another in a gap: what
+    was made may stand there all the time, as its spots were elsewhere."""
+    if kept is None:
+        return balls
+    balls, floors = balls.copy(), _floors(legs, ground)
+    for side in range(stands.shape[1]):
+        for start, end in runs_of(~stands[:, side] & ~kept):
+            ends = [row for row in (start - 1, end) if 0 <= row < len(kept)]
+            if len(ends) < 2 or not stands[ends, side].all():
+                continue
+            way = np.linalg.norm((balls[end, side] - balls[start - 1, side])[:2])
+            x = np.arange(1, end - start + 1) / (end - start + 1)
+            lift = min(LIFT * way, MOST_LIFTED * legs.length) * (4.0 * x * (1.0 - x)) ** 3
+            above = np.maximum(balls[start:end, side, 2] - floors[side], 0.0)
+            raised = np.hypot(above, lift) - above
+            balls[start:end, side, 2] += raised
+    return balls
 
 
 def _medians(values: Array, held: Flags) -> Array:

@@ -4,6 +4,7 @@ No bpy.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .contacts import (
     SURE,
@@ -16,8 +17,11 @@ from .contacts import (
     tidied,
 )
 
+Array = NDArray[np.floating]
+
 SETTLES = 0.35  # seconds beside a kept frame in which a foot that moves there comes to stand
 FURTHEST = 0.4  # metres that a standing foot may have moved: more bends no leg back
+UNHURRIED = 0.5  # m/s from one place to the next
 APART, STEP = 0.02, 0.4  # metres between two kept places of a foot that takes a step, its seconds
 
 
@@ -36,6 +40,7 @@ def contacts_in_gap(
         balls & ~is_kept[:, None], track.balls[..., :2], FURTHEST, SURE.pause, fps
     )
     balls = _with_steps(np.where(is_kept[:, None], balls, cut), track, is_kept, fps)
+    balls = _unhurried(balls, track, is_kept, fps)
     flat = _across(kept.flat, new.flat, is_kept, fps)
     return Contacts(balls, flat & balls, is_kept)
 
@@ -65,3 +70,38 @@ def _with_steps(balls: Flags, track: FootTrack, is_kept: Flags, fps: float) -> F
                 first = start + round((end - start) * (side + 1) / 3) - length // 2
                 balls[first : first + length, side] = False
     return balls
+
+
+def _unhurried(balls: Flags, track: FootTrack, is_kept: Flags, fps: float) -> Flags:
+    """A foot that goes from one place to another has time for it, where the gap has: what was made
+    and what is kept may leave it a frame."""
+    balls = balls.copy()
+    for side in range(balls.shape[1]):
+        for start, end in runs_of(~balls[:, side] & ~is_kept):
+            runs = runs_of(balls[:, side])
+            before = next((run for run in runs if run[1] == start), None)
+            after = next((run for run in runs if run[0] == end), None)
+            if before and after:
+                places = [_place(track.balls[:, side], run, is_kept) for run in (before, after)]
+                way = np.linalg.norm((places[1] - places[0])[:2])
+                length = round(min(STEP, way / UNHURRIED) * fps)
+                balls[_widened(start, end, length, is_kept), side] = False
+    return balls
+
+
+def _place(balls: Array, run: tuple[int, int], is_kept: Flags) -> Array:
+    """Where a foot (T, 3) stands in a run: as kept, or in the middle of where it is."""
+    inside = slice(*run)
+    kept = balls[inside][is_kept[inside]]
+    return np.median(kept if len(kept) else balls[inside], axis=0)
+
+
+def _widened(start: int, end: int, length: int, is_kept: Flags) -> slice:
+    """A run made longer on both sides, or on the one that is not kept."""
+    while end - start < length:
+        before = start > 0 and not is_kept[start - 1]
+        after = end < len(is_kept) and not is_kept[end]
+        if not (before or after):
+            break
+        start, end = start - before, end + after
+    return slice(start, end)

@@ -106,6 +106,24 @@ def no_pops(scene, armature, gaps) -> None:
             assert steps[edge] < 1.5 * max(around) + 1e-3
 
 
+@pytest.mark.parametrize(
+    ("gaps", "names"),
+    [
+        ([Frames(12, 20), Frames(31, 38)], ("frames 12 to 20", "frames 31 to 38")),
+        ([Frames(12, 15), Frames(17, 20)], ("frames 12 to 15, frames 17 to 20",)),
+        ([Frames(1, 9), Frames(40, 48)], ("frames 1 to 9", "frames 40 to 48")),
+    ],
+)
+def test_what_the_model_fills_is_called_by_the_frames_of_the_scene(bpy, character, gaps, names):
+    from momask_blender.rig.known_maps import known_maps
+    from momask_blender.timeline.fill import Wish, read_filling
+
+    wish = Wish(gaps=tuple(gaps), whole=Frames(1, 48), fps=FPS)
+    filling = run_to_end(read_filling(character, known_maps.map_of(character), wish))
+    assert filling.gap_names() == names
+    assert len(filling.kept_moments()) == len(names) + (1 if gaps[0].first > 1 else -1)
+
+
 @pytest.mark.parametrize("feet", ["OFF", "ON"])
 def test_dense_keys_stay_and_the_gap_is_new(bpy, scene, character, feet):
     gaps, whole = [Frames(12, 20), Frames(31, 38)], Frames(1, 48)

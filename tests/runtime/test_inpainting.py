@@ -9,6 +9,7 @@ import pytest
 from model_runtime import __main__ as command
 from model_runtime.gap_tokens import LONGEST, count_steps, fill_tokens, unknown_tokens, windows
 from model_runtime.gap_travel import bring_home
+from model_runtime.gap_turns import blend, turning
 from model_runtime.inpainting import about_short_gaps, check_fills, encode, inpaint
 from model_runtime.motions import MotionMaker, Phases
 from model_runtime.pipeline import Silence
@@ -17,6 +18,7 @@ from model_runtime.source_motion import SourceMotion, interpolate_pose, read_sou
 from momask_blender.contract import rotation
 from momask_blender.contract.messages import Finished, Inpaint, Notice
 from momask_blender.contract.pose import Pose, pose_to_joints, solve_pose
+from momask_blender.contract.seams import Gap
 from momask_blender.job import start_worker
 
 UP = np.array([0.0, 1.0, 0.0])
@@ -180,12 +182,13 @@ def test_missing_travel_is_made_up_by_the_steps_and_not_by_standing():
     turn = rotation.about_axis(UP, 1.0 * (np.arange(41) == 40))[:, None]
     end = (0.5, 0.0, 0.5) * (np.arange(41) == 40)[:, None]
     wanted = Pose(made.root + end, rotation.multiply(turn, made.rotations))
-    home, missing = bring_home(made, wanted, 0, 40)
+    arrived = bring_home(made, wanted, 0, 40)
+    home = arrived.pose
     np.testing.assert_allclose(home.root[[0, 40]], wanted.root[[0, 40]], atol=1e-9)
     apart = rotation.multiply(home.rotations[40], rotation.inverse(wanted.rotations[40]))
     np.testing.assert_allclose(np.abs(apart[:, 0]), 1.0, atol=1e-9)
     moved = np.linalg.norm(home.root - made.root, axis=-1)
-    assert missing > 0.3
+    assert arrived.missing > 0.3 + 0.3
     assert moved[20] < 0.25 * moved[40]
 
 
@@ -303,3 +306,30 @@ def test_the_worker_fills_a_pose_with_and_without_words(dance, tmp_path):
     with np.load(tmp_path / "0-2.npz") as quiet, np.load(tmp_path / "1-2.npz") as told:
         assert np.array_equal(quiet["root"][:30], pose.root[:30].astype(np.float32))
         assert np.abs(quiet["root"] - told["root"]).max() > 0.01
+
+
+def spinning(num_frames: int, radians: float) -> SourceMotion:
+    """Somebody who turns in place by so much per frame, with a gap of 1 s."""
+    from momask_blender.contract.skeleton import REST_JOINTS
+
+    turns = rotation.about_axis(UP, radians * np.arange(num_frames))[:, None]
+    joints = rotation.rotate(turns, np.repeat(REST_JOINTS[None], num_frames, axis=0))
+    return motion_with(joints, kept_but(num_frames, [(20, 40)]))
+
+
+@pytest.mark.parametrize("degrees", [12.0, -12.0, 17.0, -6.0])
+def test_who_spins_goes_on_the_same_way(networks, degrees):
+    source = spinning(60, np.radians(degrees))
+    guess = interpolate_pose(source.pose, source.is_kept)
+    np.testing.assert_allclose(np.degrees(turning(guess.rotations)), degrees, atol=0.5)
+    (pose,) = fill(networks, source, [0])
+    assert turning(pose.rotations).sum() == pytest.approx(59 * np.radians(degrees), abs=0.1)
+    assert np.degrees(np.abs(turning(pose.rotations)).max()) < 4.0 * abs(degrees)
+
+
+def test_a_blend_of_motions_that_face_apart_changes_sides_nowhere():
+    still = spinning(60, 0.0).pose.rotations
+    around = spinning(60, np.radians(360 / 21)).pose.rotations  # once in the gap
+    share = np.full((20, 1), 0.5)
+    mixed = blend(still, around, Gap(20, 40), share)
+    np.testing.assert_allclose(np.degrees(turning(mixed)), 180 / 21, atol=0.1)
