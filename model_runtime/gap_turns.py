@@ -18,8 +18,7 @@ UP = np.array([0.0, 1.0, 0.0])
 FACING = [INDEX["pelvis"], INDEX["spine3"]]
 CIRCLE = 2.0 * np.pi
 # Chosen on training clips: frames for which turning goes on, and the longest gap in which kept
-# frames tell how often somebody turns (0.9 of 1 there; of those who turn further than the shortest
-# way in gaps of 2 s as many would turn too often).
+# frames tell how often somebody turns; docs/inbetweening.md.
 LASTS, LONGEST = 0.4 * FPS, 1.5 * FPS
 
 

@@ -6,12 +6,13 @@ import pytest
 
 pytestmark = pytest.mark.blender
 
-STANDS, TURNS = "cmu_13_14_02", "cmu_60_14_00"
+# A foot that arrives just before the gap ends: in one it has hardly time for the way.
+DANCES, STANDS = "cmu_60_14_03", "cmu_14_31_03"
 
 
 @pytest.fixture(scope="module")
 def figures(bpy, shared):
-    """-> those of a clip as recorded and with 2 s of it filled."""
+    """-> those of a clip with 2 s of it filled."""
     from benchmarks.fill_quality import measured
     from model_runtime.motions import MotionMaker
     from model_runtime.training.layouts import read_clips
@@ -21,18 +22,17 @@ def figures(bpy, shared):
 
     def measure(name: str, captions: bool):
         chosen = Namespace(rig=rig, fps=30, seconds=2.0, captions=captions)
-        both = measured(clips[name], chosen, maker)
-        return both["recorded"], both["filled"]
+        return measured(clips[name], chosen, maker)["filled"]
 
     return measure
 
 
 @pytest.mark.parametrize("captions", [False, True])
-@pytest.mark.parametrize("name", [STANDS, TURNS])
+@pytest.mark.parametrize("name", [DANCES, STANDS])
 def test_speed_goes_on_across_the_seams_and_feet_stay_where_they_stand(figures, name, captions):
-    recorded, filled = figures(name, captions)
+    filled = figures(name, captions)
     assert filled.moved_mm < 0.01
-    assert max(filled.jumps) < max(2.0, *recorded.jumps), "of the usual change of speed"
+    assert max(filled.jumps) < 2.5, "times the usual change of speed"
     assert filled.step_cm < 1.0
     assert filled.turn_degrees < 2.0
     assert filled.contact > 0.2
