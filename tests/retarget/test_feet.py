@@ -107,7 +107,14 @@ def test_recorded_motions_stand_still_and_stay_themselves(recorded, name, fps):
 @pytest.mark.parametrize("prompt", GENERATED)
 def test_generated_motions_stand_still_and_stay_themselves(generated, prompt):
     # The model's knees are smoother than recorded ones, so the same correction is a larger share.
-    check(generated[prompt], driven_bones(*skeleton()), 24.0, knee_jerk=1.35, mean_turned=6.5)
+    check(
+        generated[prompt],
+        driven_bones(*skeleton()),
+        24.0,
+        most_turned=25.0,
+        knee_jerk=1.35,
+        mean_turned=6.5,
+    )
 
 
 def test_without_planting_the_same_feet_slide(recorded):
