@@ -111,7 +111,9 @@ def _at(scene, ob, frame):
 
 @pytest.fixture(params=["ours", "mixamo_mpfb.glb"])
 def walker(request, bpy, session, shared):
-    """Walks for three seconds on its hips, active, with 24 frames kept at both ends."""
+    """Walks for 3.6 s on its hips, active, with 24 frames kept at both ends. At the model's own
+    frame rate: between frames, travel on hips and on an object differ by a millimetre, and that tips
+    tokens now and then."""
     from momask_blender.own_character import open_character
 
     if request.param != "ours":
@@ -120,8 +122,8 @@ def walker(request, bpy, session, shared):
         bpy.context.scene.momask.own_settings = True
     target = "NEW" if request.param == "ours" else "ACTIVE"
     scene = bpy.context.scene
-    scene.render.fps = 24
-    bpy.ops.momask.generate(prompt="a person walks forward", seconds=3.0, seed=1, target=target)
+    scene.render.fps = FPS
+    bpy.ops.momask.generate(prompt="a person walks forward", seconds=3.6, seed=1, target=target)
     scene.frame_start, scene.frame_end, scene.momask.feet = 1, 72, "ON"
     for first, last in ((1, 24), (49, 72)):
         item = scene.momask.kept.add()
@@ -129,9 +131,9 @@ def walker(request, bpy, session, shared):
     return bpy.context.object
 
 
-@pytest.mark.parametrize("way", ["keys that rise", "path"])
-def test_the_model_fills_as_with_the_travel_on_the_hips(bpy, walker, way):
-    """Numbers in the model differ a little, and a foot that steps may be planted a frame later."""
+@pytest.mark.parametrize(("way", "apart_most"), [("keys that rise", 1e-3), ("path", 1e-2)])
+def test_the_model_fills_as_with_the_travel_on_the_hips(bpy, walker, way, apart_most):
+    """On the path it begins in another heading: numbers in the model differ a little."""
     scene, own = bpy.context.scene, walker.animation_data.action
     frames, kept = range(1, 73), [*range(24), *range(48, 72)]
     hips = next(name for name in ("pelvis", "mixamorig:Hips") if name in walker.pose.bones)
@@ -150,7 +152,7 @@ def test_the_model_fills_as_with_the_travel_on_the_hips(bpy, walker, way):
     np.testing.assert_allclose(now[kept], seen[kept], atol=1e-5)
     assert np.abs(now - seen).max() > 0.05
     apart = np.linalg.norm((now - wanted)[..., :3, 3], axis=-1)
-    assert apart.max() < 0.05, apart.max()
+    assert apart.max() < apart_most, apart.max()
     bpy.ops.ed.undo()
     walker = bpy.data.objects[name]
     assert carried.object_state(walker) == state
