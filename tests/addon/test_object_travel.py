@@ -112,8 +112,8 @@ def _at(scene, ob, frame):
 @pytest.fixture(params=["ours", "mixamo_mpfb.glb"])
 def walker(request, bpy, session, shared):
     """Walks for 3.6 s on its hips, active, with 24 frames kept at both ends. At the model's own
-    frame rate: between frames, travel on hips and on an object differ by a millimetre, and that tips
-    tokens now and then."""
+    frame rate: between frames, travel on hips and on an object differ by a millimetre, and that
+    tips tokens now and then."""
     from momask_blender.own_character import open_character
 
     if request.param != "ours":
