@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model_runtime.tokenizer import NUM_SIDE_WORDS
+from model_runtime.nets.configs import SentenceTowerConfig
+from model_runtime.networks import read_config
 from model_runtime.weights_folder import ModelCard, WeightsError, differences, read_tensors
 
 Array = NDArray[np.floating]
@@ -43,14 +44,15 @@ class KnownPrompts:
 
     @classmethod
     def read(cls, card: ModelCard) -> "KnownPrompts | None":
-        """None for a model that has none. Raises WeightsError for a file that is damaged."""
-        if not card.has(PART):
+        """None for a model that has none or reads no text. Raises WeightsError for a damaged
+        file."""
+        if not (card.has(PART) and card.has("text")):
             return None
         part = card.parts[PART]
         file = card.folder / part.file
         tensors = read_tensors(card.folder, part)
         examples, bound = _read_config(card, part.config)
-        size = card.parts["base"].config.get("text_size", 0) - NUM_SIDE_WORDS
+        size = read_config(SentenceTowerConfig, card.folder, card.parts["text"]).width
         expected = {
             name: (len(tensors[name]) if name in tensors else 0, size)
             for name in ("known", "foreign")
@@ -70,8 +72,8 @@ class KnownPrompts:
         )
 
     def judge(self, vector: Array) -> Familiarity:
-        """vector (S + side words,), as `Networks.embed_text` gives it."""
-        sentence = unit_rows(vector[None, :-NUM_SIDE_WORDS])
+        """vector (S + cue words,), as `Networks.embed_text` gives it."""
+        sentence = unit_rows(vector[None, : self.known.shape[1]])
         margin = float(likeness(sentence, self.known, self.foreign)[0]) - self.bound
         share = float(1.0 / (1.0 + np.exp(-margin / SOFTNESS)))
         return Familiarity(share, margin >= 0.0, self._nearest(sentence[0]))

@@ -22,7 +22,7 @@ from model_runtime.nets.configs import (
     build_config,
 )
 from model_runtime.sampling import ABSENT, MASK, guide
-from model_runtime.tokenizer import NUM_SIDE_WORDS, WordPiece, side_words
+from model_runtime.tokenizer import NUM_CUES, WordPiece, cue_words
 from model_runtime.weights_folder import (
     CARD_FILE,
     SHIPPED_WEIGHTS,
@@ -104,7 +104,7 @@ class Configs:
         """Raises WeightsError where the networks disagree on what they pass to each other."""
         texts = {self.base.text_size, self.residual.text_size}
         texts |= {self.length.text_size} if self.length else set()
-        texts |= {text_size(self.text)} if self.text else set()
+        texts |= {fitting_text_size(self.text, self.base.text_size)} if self.text else set()
         sizes = {
             "codes": {self.rvq.num_codes, self.base.num_codes, self.residual.num_codes},
             "quantizers": {self.rvq.num_quantizers, self.residual.num_quantizers},
@@ -130,11 +130,12 @@ def read_tower_config(folder: Path, tower: Part) -> TowerConfig:
     return read_config(kind, folder, tower)
 
 
-def text_size(tower: TowerConfig) -> int:
-    """How many numbers stand for a text."""
+def fitting_text_size(tower: TowerConfig, wanted: int) -> int:
+    """The size nearest to `wanted` that texts can have with this tower: our own has its sentence
+    vector and as many cue words as a model hears."""
     if isinstance(tower, ClipTowerConfig):
         return tower.size
-    return tower.width + NUM_SIDE_WORDS
+    return min(max(wanted, tower.width), tower.width + NUM_CUES)
 
 
 def unusable(folder: Path, part: Part, error: Exception) -> WeightsError:
@@ -222,7 +223,7 @@ class Networks(ABC):
         """Give the memory back; the networks cannot be used any more."""
 
     def embed_text(self, prompts: list[str]) -> Text:
-        """Vector of each prompt, read on its own, with side words beside the starter's. Raises
+        """Vector of each prompt, read on its own, with cue words beside the starter's. Raises
         WeightsError."""
         if self.tokenizer is None:
             raise WeightsError(f"The model '{self.card.name}' has no text tower.")
@@ -234,8 +235,9 @@ class Networks(ABC):
         assert self.tokenizer
         pieces = self.tokenizer.encode(prompt)
         sentence = self.run_tower(np.array([pieces.ids], dtype=np.int64))[0]
-        sides = side_words(prompt) if isinstance(self.tokenizer, WordPiece) else ()
-        return np.concatenate([sentence, sides]).astype(np.float32), pieces.truncated
+        heard = self.configs.base.text_size - len(sentence)
+        cues = cue_words(prompt)[:heard] if isinstance(self.tokenizer, WordPiece) else ()
+        return np.concatenate([sentence, cues]).astype(np.float32), pieces.truncated
 
     def predict_base(self, tokens: Tokens, text: Array, valid: NDArray, scale: float) -> Array:
         """tokens (B, N) with MASK, text (B, E), valid (B, N) -> guided logits (B, N, K)."""

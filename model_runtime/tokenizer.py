@@ -1,4 +1,4 @@
-"""Words into word pieces, as BERT's uncased models read them, and the side words of a prompt.
+"""Words into word pieces, as BERT's uncased models read them, and the cue words of a prompt.
 
 The shipped vocabulary is ASCII, so typography that BERT has pieces for is written in ASCII first.
 """
@@ -93,24 +93,41 @@ def _is_cjk(character: str) -> bool:
     return any(low <= ord(character) <= high for low, high in _CJK)
 
 
-# The sentence vectors of a caption and of its mirror image have a cosine of 0.99: the side has to
-# be told to the networks separately. The patterns read split words: "left-handed" is
-# "left - handed" there.
+# Sentence vectors hardly tell some captions apart: those of a caption and its mirror image have a
+# cosine of 0.99, "sits on" and "sits down on a stool" too, "walks" and "walks quickly" 0.91. What
+# tells such captions apart is told to the networks separately. The patterns read split words:
+# "left-handed" is "left - handed" there. Cues are only ever added at the end: a model hears as many
+# as its text size has room for, so that one trained when there were four still works.
 _COUNTER = r"(?:counter|anti)(?: - | )?"
 _PARTS = r"(?:s|wards?|most|side|arm|leg|(?:hand|foot)(?:ed|er)?)?"
-_SIDE_WORDS = (
-    re.compile(rf"\bleft{_PARTS}\b"),
-    re.compile(rf"\bright{_PARTS}\b"),
-    re.compile(r"\b(?:clockwise|cw)\b"),
-    re.compile(rf"\b(?:{_COUNTER}clockwise|ccw)\b"),
-)
-NUM_SIDE_WORDS = len(_SIDE_WORDS)
+_OWN = r"(?:the|his|her|their|one)"
+_SEATS = r"(?:\w+ )?(?:stool|chair|armchair|seat|sofa|couch|bench|bed)"
+_CUES = {
+    "left": rf"left{_PARTS}",
+    "right": rf"right{_PARTS}",
+    "clockwise": r"clockwise|cw",
+    "counterclockwise": rf"{_COUNTER}clockwise|ccw",
+    "fast": r"fast|faster|quicker|(?:quick|brisk|rapid|swift|hurried|hasti|speedi)(?:ly)?|hurry"
+    r"|hurries|hurrying|rush(?:es|ing)?|(?:at|full|top) speed|in haste",
+    "slow": r"slower|(?:slow|unhurried|leisure|sluggish|gradual)(?:ly)?|without hurry|snail",
+    "in place": rf"(?:in|on) (?:{_OWN} )?(?:same )?(?:place|spot)|in one place|treadmill|stationary"
+    r"|without (?:moving|going|getting|advancing|travell?ing)",
+    "seated": r"sits? (?:on(?! it)|in|at|still|around|quietly)|seated|sitting on"
+    r"|(?:is|stays?|remains?|keeps?) sitting(?! down)",
+    "sits down": r"(?:sits?|sitting) (?:back )?down|sits? on it|(?:takes?|taking|have|has) a seat",
+    "gets up": r"(?:stands?|standing|gets?|getting|comes?) (?:back )?up|(?:rises?|arises?|rising)"
+    rf"|(?:gets?|getting) (?:to {_OWN} feet|(?:off|out of) (?:a|{_OWN}) {_SEATS})",
+}
+_PATTERNS = {cue: re.compile(rf"\b(?:{pattern})\b") for cue, pattern in _CUES.items()}
+NUM_CUES = len(_CUES)
 
 
-def side_words(text: str) -> tuple[float, ...]:
-    """1 where the text says left, right, clockwise, counterclockwise, else 0."""
-    left, right, clockwise, counter = _SIDE_WORDS
+def cue_words(text: str) -> tuple[float, ...]:
+    """1 for each of left, right, clockwise, counterclockwise, fast, slow, in place, seated, sits
+    down, gets up that the text says, else 0."""
     words = " ".join(split_words(text))
-    turns = counter.sub(" ", words)  # what is left may still say clockwise
-    found = (left.search(words), right.search(words), clockwise.search(turns))
-    return tuple(float(bool(each)) for each in (*found, counter.search(words)))
+    turns = _PATTERNS["counterclockwise"].sub(" ", words)  # what is left may still say clockwise
+    return tuple(
+        float(bool(pattern.search(turns if cue == "clockwise" else words)))
+        for cue, pattern in _PATTERNS.items()
+    )

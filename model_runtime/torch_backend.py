@@ -15,7 +15,7 @@ from model_runtime.nets.text import ClipTower, SentenceTower
 from model_runtime.nets.transformer import LengthEstimator, MaskedTransformer, ResidualTransformer
 from model_runtime.networks import Networks, read_config, read_tokenizer, unusable
 from model_runtime.packing import Tensors
-from model_runtime.tokenizer import NUM_SIDE_WORDS, WordPiece, side_words
+from model_runtime.tokenizer import WordPiece, cue_words
 from model_runtime.weights_folder import (
     ModelCard,
     Part,
@@ -71,11 +71,6 @@ class TextEncoder:
         """How many numbers stand for a word."""
         return self.tower.config.width
 
-    @property
-    def size(self) -> int:
-        """How many numbers stand for a text."""
-        return self.width + NUM_SIDE_WORDS
-
     @classmethod
     def open(cls, folder: Path, part: Part, device: torch.device) -> "TextEncoder":
         """Raises WeightsError."""
@@ -96,12 +91,12 @@ class TextEncoder:
         return [found[row] for row in range(len(prompts))]
 
     @torch.inference_mode()
-    def embed_corpus(self, prompts: list[str]) -> Array:
-        """As `Networks.embed_text` up to rounding: (B, E)."""
-        vectors = np.empty((len(prompts), self.size), dtype=np.float32)
-        vectors[:, -NUM_SIDE_WORDS:] = [side_words(prompt) for prompt in prompts]
+    def embed_corpus(self, prompts: list[str], size: int) -> Array:
+        """As `Networks.embed_text` up to rounding: (B, size), cue words after the sentence."""
+        vectors = np.empty((len(prompts), size), dtype=np.float32)
+        vectors[:, self.width :] = [cue_words(each)[: size - self.width] for each in prompts]
         for rows, ids in self._equally_long(prompts):
-            vectors[rows, :-NUM_SIDE_WORDS] = self.tower(ids).cpu().numpy()
+            vectors[rows, : self.width] = self.tower(ids).cpu().numpy()
         return vectors
 
     def _equally_long(self, prompts: list[str]) -> Iterator[tuple[list[int], Tensor]]:

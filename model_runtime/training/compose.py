@@ -41,7 +41,7 @@ class Example:
     features: Array
     captions: tuple[str, ...]
     kind: str
-    weight: float
+    weight: float  # how often it is drawn to be joined to others
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,7 @@ def two_part(examples: Sequence[Example], count: int, seed: int) -> list[Example
         if not 2 * MIN_FRAMES <= len(whole) <= MAX_FRAMES:
             continue
         captions = _two_part_captions(before.captions, after.captions, chance)
-        weight = np.sqrt(before.weight * after.weight)
-        made.append(Example(whole, captions, f"{before.kind} > {after.kind}", float(weight)))
+        made.append(Example(whole, captions, f"{before.kind} > {after.kind}", before.weight))
     return made
 
 

@@ -109,9 +109,8 @@ def joined_motions(clips: list[Clip], recipe: DataRecipe) -> list[Motion]:
         (compose.two_part, recipe.two_part, recipe.two_part_share, recipe.paraphrases // 4),
     ):
         made = make(examples, count, seed=0)
-        scale = share * total / max(1e-9, sum(each.weight for each in made))
-        motions += [
-            Motion(each.features, reworded(each.captions, wordings), scale * each.weight)
+        motions += [  # equal weights: clips were drawn by theirs
+            Motion(each.features, reworded(each.captions, wordings), share * total / len(made))
             for each in made
         ]
     return motions

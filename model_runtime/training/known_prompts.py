@@ -19,7 +19,6 @@ from safetensors.numpy import save_file
 from model_runtime.familiarity import DISTINCT, PART, likeness, unit_rows
 from model_runtime.networks import CARD_FILE, ModelCard, file_part, read_card
 from model_runtime.packing import pack
-from model_runtime.tokenizer import NUM_SIDE_WORDS
 from model_runtime.torch_backend import TextEncoder
 from model_runtime.training.data import mirror_caption
 from model_runtime.training.foreign import foreign_prompts
@@ -62,7 +61,7 @@ def add_known_prompts(
     encoder = TextEncoder.open(folder, card.parts["text"], torch.device("cpu"))
 
     def embed(texts: list[str]) -> Array:
-        return unit_rows(encoder.embed_corpus(texts)[:, :-NUM_SIDE_WORDS])
+        return unit_rows(encoder.embed_corpus(texts, encoder.width))
 
     own = _sample(captions)
     sentences = embed(_sample(_other_wordings(own, mirror), own))

@@ -67,8 +67,9 @@ class RvqTraining(Loop):
 class DecoderTraining(Loop):
     """The decoder alone, after the transformers; see train_decoder.py."""
 
-    window: int = 64  # frames
+    windows: tuple[int, ...] = (64, 96)  # frames; one length per batch of recordings
     num_sampled: int = 600  # clips from the transformers
+    path_weight: float = 14.0  # in place of the tokenizer's: drift over a clip
     jerk_weight: float = 0.05
     slide_weight: float = 0.5
     kept_weight: float = 1.0

@@ -100,7 +100,7 @@ class Training:
         export(self.recipe, self.tower, self.out, folder, self.tower_config)
         motions = self.motions + self.joined
         sampled = sample_clips(
-            open_networks(folder), motions, training.num_sampled, training.window
+            open_networks(folder), motions, training.num_sampled, min(training.windows)
         )
         clips = [clip.to(self.device) for clip in sampled]
         network = self.tokenizer()
@@ -125,7 +125,7 @@ class Training:
     def texts(self) -> dict[str, Tensor]:
         captions = distinct_captions(self.motions + self.joined + self.validation)
         encoder, _ = self.reader()
-        return text_vectors(encoder.embed_corpus(captions), captions)
+        return text_vectors(encoder.embed_corpus(captions, self.recipe.base.text_size), captions)
 
     def reader(self) -> tuple[TextEncoder, str]:
         """The text tower and the SHA-256 of its file."""

@@ -8,6 +8,7 @@ decoder holds to the floor must stay in place while all else stays as that decod
 
 import copy
 import random
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -42,14 +43,16 @@ def decoder_stage(
     sampled: list[Tensor],
 ) -> Stage:
     """`network` is the trained tokenizer, `sampled` are clips of tokens (N, Q) from the
-    transformers, of at least the window's length. Encoder and codebooks stay as they are."""
+    transformers, each at least as long as the shortest window. Encoder and codebooks stay."""
     training = recipe.decoder_training
     assert training
     mean, std = (values.float() for values in statistics)
     teacher = copy.deepcopy(network).eval().requires_grad_(False)
     network.encoder.requires_grad_(False)
     recorded = Windows(motions, mean, std)
-    num_tokens = training.window // FRAMES_PER_TOKEN
+    sizes = sorted(recorded.fitting(training.windows))
+    num_tokens = sizes[0] // FRAMES_PER_TOKEN
+    recording_weights = replace(recipe.rvq_training, path_weight=training.path_weight)
     held_out, used = sampled[::HELD_OUT], [c for i, c in enumerate(sampled) if i % HELD_OUT]
 
     def sampled_losses(student: Rvq, tokens: Tensor) -> Losses:
@@ -67,17 +70,19 @@ def decoder_stage(
             "kept_features": functional.l1_loss(after / std, before / std),
         }
 
-    def loss(generator: torch.Generator, _step: int) -> Losses:
-        normed = recorded.draw(training.batch_size, training.window, generator)
+    def loss(generator: torch.Generator, step: int) -> Losses:
+        window = sizes[step % len(sizes)]
+        count = training.batch_size * sizes[0] // window  # batches of about as many frames
+        normed = recorded.draw(count, window, generator)
         with torch.no_grad():
             tokens = network.encode(normed)
         decoded = network.decode(tokens).float()
-        terms = feature_losses(recipe.rvq_training, normed, decoded, mean, std)
+        terms = feature_losses(recording_weights, normed, decoded, mean, std)
         terms["jerk"] = _jerk_ratio(decoded * std + mean, normed * std + mean)
         chosen = _windows(used, training.batch_size, num_tokens, generator)
         terms |= sampled_losses(network, chosen)
         total = (
-            weighted_sum(recipe.rvq_training, terms)
+            weighted_sum(recording_weights, terms)
             + training.jerk_weight * terms["jerk"]
             + training.slide_weight * terms["slide"]
             + training.kept_weight * (20.0 * terms["kept"] + terms["kept_features"])

@@ -41,9 +41,7 @@ class Windows:
         longest = int(self.lengths.max())
         if fitting := [frames for frames in windows if frames <= longest]:
             return fitting
-        raise DataError(
-            f"The longest clip has {longest} frames; rvq_training.windows starts at {min(windows)}."
-        )
+        raise DataError(f"The longest clip has {longest} frames; windows starts at {min(windows)}.")
 
     def draw(self, count: int, frames: int, generator: torch.Generator) -> Tensor:
         """-> (count, frames, D) normed features."""

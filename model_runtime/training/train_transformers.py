@@ -21,7 +21,7 @@ from momask_blender.contract.skeleton import FRAMES_PER_TOKEN, MAX_FRAMES
 MAX_TOKENS = MAX_FRAMES // FRAMES_PER_TOKEN
 MIN_TOKENS = 10  # two seconds
 IGNORED = -100  # cross_entropy's own ignore_index
-SENTENCE = 384  # columns of the text vector that noise may touch; the rest are side words
+SENTENCE = 384  # columns of the text vector that noise may touch; the rest are cue words
 
 
 @dataclass

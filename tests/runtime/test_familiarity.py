@@ -34,7 +34,7 @@ def prompts() -> KnownPrompts:
 
 
 def flagged(prompts: KnownPrompts, encoder: TextEncoder, texts: list[str]) -> list[str]:
-    vectors = encoder.embed_corpus(texts)
+    vectors = encoder.embed_corpus(texts, encoder.width)
     judged = zip(texts, vectors, strict=True)
     return [text for text, vector in judged if not prompts.judge(vector).is_known]
 
@@ -58,14 +58,15 @@ def test_prompts_outside_are_flagged_and_those_inside_are_not(prompts, encoder, 
 
 def test_examples_are_known_and_distinct(prompts, encoder):
     assert not flagged(prompts, encoder, list(prompts.examples))
-    nearest = prompts.judge(encoder.embed_corpus(["a horse gallops"])[0]).nearest
+    nearest = prompts.judge(encoder.embed_corpus(["a horse gallops"], encoder.width)[0]).nearest
     assert len(nearest) == 3 and set(nearest) <= set(prompts.examples)
-    vectors = unit_rows(encoder.embed_corpus(list(nearest))[:, :-4])
+    vectors = unit_rows(encoder.embed_corpus(list(nearest), encoder.width))
     assert ((vectors @ vectors.T)[~np.eye(3, dtype=bool)] < DISTINCT).all()
 
 
 def test_nearest_prompts_are_nearest_in_meaning(prompts, encoder):
-    judged = prompts.judge(encoder.embed_corpus(["a person rides up on an escalator"])[0])
+    escalator = encoder.embed_corpus(["a person rides up on an escalator"], encoder.width)[0]
+    judged = prompts.judge(escalator)
     assert "a person walks up the stairs" in judged.nearest
 
 

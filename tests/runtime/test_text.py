@@ -10,9 +10,12 @@ from safetensors.numpy import load_file
 
 from model_runtime.nets.configs import SentenceTowerConfig
 from model_runtime.nets.text import SentenceTower
+from model_runtime.networks import fitting_text_size
 from model_runtime.packing import pack, unpack
-from model_runtime.tokenizer import MAX_PIECES, WordPiece, side_words
+from model_runtime.tokenizer import MAX_PIECES, WordPiece, cue_words
+from model_runtime.torch_backend import TextEncoder
 from model_runtime.training.build_text_tower import LEAST_COSINE, kept_pieces
+from model_runtime.weights_folder import read_card
 
 GOLDENS = Path(__file__).parents[1] / "goldens"
 STARTER = Path(__file__).parents[2] / "model_runtime" / "weights" / "starter"
@@ -126,6 +129,7 @@ def test_the_forward_pass_is_one_graph_for_any_batch_and_length(tower, tokenizer
 
 
 LEFT, RIGHT, CLOCKWISE, COUNTER = np.eye(4, dtype=int)
+FAST, SLOW, IN_PLACE, SEATED, SITS_DOWN, GETS_UP = np.eye(6, dtype=int)
 
 
 @pytest.mark.parametrize(
@@ -153,9 +157,35 @@ LEFT, RIGHT, CLOCKWISE, COUNTER = np.eye(4, dtype=int)
         ),
     ],
 )
-def test_side_words(wanted, texts):
+def test_cue_words_of_the_sides(wanted, texts):
     for text in texts:
-        assert side_words(text) == tuple(wanted), text
+        assert cue_words(text)[:4] == tuple(wanted), text
+
+
+@pytest.mark.parametrize(
+    ("cue", "texts"),
+    [
+        (FAST, ["walks forward quickly", "a brisk walk", "she is hurrying home", "at full speed"]),
+        (SLOW, ["walks slowly", "at a slow pace", "an unhurried stroll", "Leisurely he goes on"]),
+        (IN_PLACE, ["jogs on the spot", "runs in place", "treadmill jogging", "in the same spot"]),
+        (IN_PLACE, ["a light jog without moving forward", "run without going anywhere"]),
+        (SEATED, ["sits on a high stool", "is seated, barely moving", "remains sitting"]),
+        (SITS_DOWN, ["sits down on a stool", "take a seat", "walks to a stool and sits on it"]),
+        (SITS_DOWN, ["a man sits back down", "sitting down"]),
+        (GETS_UP, ["stands up from a stool", "gets back up", "rises to his feet"]),
+        (GETS_UP, ["get off the sofa", "getting out of a low chair", "arise from your armchair"]),
+        (SEATED + GETS_UP, ["sits on a low stool and then gets up"]),
+        (SITS_DOWN + GETS_UP, ["sits down, then stands up again"]),
+        (
+            0 * FAST,
+            ["", "a person walks forward", "stands still", "goes up the stairs", "in the spotlight"]
+            + ["breakfast", "puts the cup in its placement", "reaches up", "stand in the slot"],
+        ),
+    ],
+)
+def test_cue_words_of_manner_and_posture(cue, texts):
+    for text in texts:
+        assert cue_words(text)[4:] == tuple(cue), text
 
 
 def test_eight_bit_rows_are_half_a_step_away_at_most(rng):
@@ -184,3 +214,13 @@ def test_a_missing_scale_is_named():
     del packed["m.scale"]
     with pytest.raises(KeyError, match=r"m\.scale"):
         unpack(packed)
+
+
+def test_a_model_hears_as_many_cues_as_its_text_size_has_room_for():
+    tower = SentenceTowerConfig()
+    assert [fitting_text_size(tower, size) for size in (384, 388, 394)] == [384, 388, 394]
+    assert fitting_text_size(tower, 512) == 394
+    encoder = TextEncoder.open(STARTER, read_card(STARTER).parts["text"], torch.device("cpu"))
+    short, whole = (encoder.embed_corpus(["turns left quickly"], size) for size in (388, 394))
+    assert short[0, 384:].tolist() == [1, 0, 0, 0]
+    assert whole[0, 384:].tolist() == [1, 0, 0, 0, 1, 0, 0, 0, 0, 0]

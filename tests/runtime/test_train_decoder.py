@@ -19,7 +19,7 @@ batch_size = 4
 learning_rate = 1e-2
 validate_every = 2
 warmup_steps = 1
-window = 40
+windows = [40]
 num_sampled = 9
 """
 
