@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_runtime.networks import Networks
+from model_runtime.parts import Led, part_shares, seen_from, stretches
 from model_runtime.pipeline import Report, sample_tokens
 from model_runtime.sampling import MASK, Sampling, SeededNoise
 from momask_blender.contract.seams import find_gaps
@@ -90,12 +91,22 @@ def fill_tokens(
     sampling: Sampling,
     report: Report,
 ) -> Tokens:
-    """text (B, E), tokens (N, Q) with MASK -> (B, N, Q): one clip for each noise."""
+    """text (B, E), tokens (N, Q) with MASK -> (B, N, Q): one clip for each noise.
+
+    The actions of a text (B, P, E), alike for all clips, share the time from the beginning of the
+    first gap to the end of the last.
+    """
     filled = np.repeat(tokens[None], len(noises), axis=0)
     unknown = tokens[:, 0] == MASK
+    parts = []
+    if text.ndim == 3:
+        asked = np.flatnonzero(unknown)
+        span = slice(int(asked[0]), int(asked[-1]) + 1)
+        parts = stretches(len(unknown), part_shares(networks, text[0]), span)
     for window in windows(unknown):
         seen, within = filled[:, window.tokens], sampling_within(sampling, unknown[window.tokens])
-        sampled = sample_tokens(networks, text, seen, noises, within, report)
+        led = Led(text, [seen_from(window.tokens, parts)] * len(noises)) if parts else text
+        sampled = sample_tokens(networks, led, seen, noises, within, report)
         final = slice(window.start, window.settled)
         filled[:, final] = sampled[:, : window.settled - window.start]
     return filled

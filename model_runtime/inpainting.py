@@ -71,8 +71,8 @@ def inpaint(
 ) -> list[Filled]:
     """A whole motion for each seed; frames of `source` that are kept (T,) come out as they are.
 
-    text (E,) is the prompt's, or zeros for none. What `source` holds in its gaps does not matter.
-    A seed gives the same fill alone or in any batch.
+    text is the prompt's, (E,) or (P, E) of P actions, or zeros for none. What `source` holds in its
+    gaps does not matter. A seed gives the same fill alone or in any batch.
     """
     report = report or Silence()
     is_kept = source.is_kept

@@ -148,8 +148,8 @@ class MotionMaker:
         sampling = sampling_of(request, usual)
         phases.begin(READING)
         if request.prompt.strip():
-            text = networks.embed_text([request.prompt])
-            vector = text.vectors[0]
+            text = read_prompt(networks, request.prompt)
+            vector = as_condition(text, 1)[0]
             for notice in notices(networks, self._known, text, request.job):
                 send(notice)
         else:

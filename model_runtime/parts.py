@@ -8,7 +8,7 @@ further than a little into its neighbours, and near a border from both.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -66,8 +66,9 @@ def _with_subject(part: str) -> str:
 
 @dataclass(frozen=True)
 class Stretch:
-    """Tokens `start` to `stop - 1`, which one part of the prompt leads."""
+    """Tokens `start` to `stop - 1`, which a part of the prompt leads, counted from 0."""
 
+    part: int
     start: int
     stop: int
     weights: Array  # (stop - start,), together 1 with those of the neighbours
@@ -77,12 +78,18 @@ class Stretch:
         return slice(self.start, self.stop)
 
 
-def stretches(num_tokens: int, shares: Sequence[float] | Array) -> list[Stretch]:
-    """Where each part leads. shares (P,) of the clip, in order."""
-    borders = np.cumsum(shares) / np.sum(shares) * num_tokens
-    shortest = min(SHORTEST, num_tokens / len(borders))
-    last = num_tokens - shortest * np.arange(len(borders))[::-1]
+def stretches(
+    num_tokens: int, shares: Sequence[float] | Array, asked: slice | None = None
+) -> list[Stretch]:
+    """Where each part leads. shares (P,) of the tokens that are `asked` for, all by default, in
+    order; the first and the last part lead what is before and after them, too."""
+    asked = asked or slice(0, num_tokens)
+    num_asked = asked.stop - asked.start
+    borders = np.cumsum(shares) / np.sum(shares) * num_asked
+    shortest = min(SHORTEST, num_asked / len(borders))
+    last = num_asked - shortest * np.arange(len(borders))[::-1]
     borders = np.minimum(np.maximum.accumulate(np.maximum(borders, shortest)), last)
+    borders = borders + asked.start
     position = np.arange(num_tokens) + 0.5
     before = np.concatenate([[-np.inf], borders[:-1]])
     after = np.concatenate([borders[:-1], [np.inf]])
@@ -92,11 +99,23 @@ def stretches(num_tokens: int, shares: Sequence[float] | Array) -> list[Stretch]
     ]
     total = np.sum(fades, axis=0)
     found = []
-    for fade in fades:
+    for part, fade in enumerate(fades):
         led = np.flatnonzero(fade > 0.0)
         seen = slice(int(led[0]), int(led[-1]) + 1)
-        found.append(Stretch(seen.start, seen.stop, (fade / total)[seen]))
+        found.append(Stretch(part, seen.start, seen.stop, (fade / total)[seen]))
     return found
+
+
+def seen_from(window: slice, found: Sequence[Stretch]) -> list[Stretch]:
+    """The stretches within a window of tokens, counted from its first one."""
+    cut = []
+    for each in found:
+        start, stop = max(each.start, window.start), min(each.stop, window.stop)
+        if start < stop:
+            weights = each.weights[start - each.start : stop - each.start]
+            own = replace(each, start=start - window.start, stop=stop - window.start)
+            cut.append(replace(own, weights=weights))
+    return cut
 
 
 def part_shares(networks: Networks, text: Array) -> Array:
@@ -109,26 +128,31 @@ def part_shares(networks: Networks, text: Array) -> Array:
     return lengths / lengths.sum()
 
 
+@dataclass(frozen=True)
+class Led:
+    """Texts (B, P, E) of P actions, and where each of them leads its clip."""
+
+    text: Array
+    clips: Sequence[list[Stretch]]
+
+
 class Predicts(Protocol):
     def __call__(self, tokens: Tokens, text: Array, valid: NDArray[np.bool_]) -> Array:
         """tokens (B, N) or (B, N, Q), text (B, E), valid (B, N) -> logits (B, N, K)."""
         ...
 
 
-def predict_by_parts(
-    predict: Predicts, tokens: Tokens, text: Array, clips: Sequence[list[Stretch]]
-) -> Array:
-    """tokens (B, N) or (B, N, Q), text (B, P, E), the stretches of each clip -> logits (B, N, K);
-    zeros beyond a clip's end."""
+def predict_by_parts(predict: Predicts, tokens: Tokens, led: Led) -> Array:
+    """tokens (B, N) or (B, N, Q) -> logits (B, N, K); zeros beyond a clip's end."""
     rows = []
-    for clip, own in enumerate(clips):
+    for clip, own in enumerate(led.clips):
         parts = [
             predict(
                 tokens[clip : clip + 1, each.tokens],
-                text=text[clip : clip + 1, part],
+                text=led.text[clip : clip + 1, each.part],
                 valid=np.ones((1, each.stop - each.start), dtype=bool),
             )[0]
-            for part, each in enumerate(own)
+            for each in own
         ]
         row = np.zeros((tokens.shape[1], parts[0].shape[-1]), dtype=np.float32)
         for each, logits in zip(own, parts, strict=True):

@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from model_runtime.features import features_to_joints
 from model_runtime.kit import at_our_rate, kit_to_joints
 from model_runtime.networks import Networks, Text
-from model_runtime.parts import Predicts, part_shares, predict_by_parts, split_prompt, stretches
+from model_runtime.parts import (
+    Led,
+    Predicts,
+    part_shares,
+    predict_by_parts,
+    split_prompt,
+    stretches,
+)
 from model_runtime.sampling import (
     ABSENT,
     MASK,
@@ -112,7 +119,7 @@ def generate_tokens(
 
 def sample_tokens(
     networks: Networks,
-    text: Array,
+    text: Array | Led,
     tokens: Tokens,
     noises: Sequence[SeededNoise],
     sampling: Sampling,
@@ -121,7 +128,8 @@ def sample_tokens(
     """tokens (B, N, Q) with MASK in all layers of some positions, text (B, E) or (B, P, E) -> the
     same without MASK.
 
-    Clips end where the base layer becomes ABSENT. Generating is filling empty clips.
+    Clips end where the base layer becomes ABSENT. Generating is filling empty clips. P actions
+    share a clip by their usual lengths if it is not said where each of them leads.
     """
     report = report or Silence()
     valid = tokens[..., 0] != ABSENT
@@ -144,16 +152,18 @@ def sample_tokens(
 
 
 def _lead(
-    networks: Networks, text: Array, valid: NDArray[np.bool_]
+    networks: Networks, text: Array | Led, valid: NDArray[np.bool_]
 ) -> Callable[[Predicts, Tokens], Array]:
     """Which text speaks for which tokens: (B, E) for all of a clip, (B, P, E) part by part."""
+    if isinstance(text, Led):
+        return partial(predict_by_parts, led=text)
     if text.ndim == 2:
         return lambda predict, tokens: predict(tokens, text=text, valid=valid)
     clips = [
         stretches(int(length), part_shares(networks, parts))
         for parts, length in zip(text, valid.sum(axis=1), strict=True)
     ]
-    return lambda predict, tokens: predict_by_parts(predict, tokens, text, clips)
+    return partial(predict_by_parts, led=Led(text, clips))
 
 
 def read_prompt(networks: Networks, prompt: str) -> Text:

@@ -7,12 +7,19 @@ import numpy as np
 import pytest
 
 from model_runtime import __main__ as command
+from model_runtime.evaluation.prompt_checks import holds
 from model_runtime.gap_tokens import LONGEST, count_steps, fill_tokens, unknown_tokens, windows
 from model_runtime.gap_travel import bring_home
 from model_runtime.gap_turns import blend, turning
-from model_runtime.inpainting import about_short_gaps, check_fills, encode, inpaint
+from model_runtime.inpainting import (
+    about_short_gaps,
+    check_fills,
+    encode,
+    inpaint,
+    sampling_for_gaps,
+)
 from model_runtime.motions import MotionMaker, Phases
-from model_runtime.pipeline import Silence
+from model_runtime.pipeline import Silence, as_condition, generate, read_prompt
 from model_runtime.sampling import MASK, Sampling, SeededNoise
 from model_runtime.source_motion import SourceMotion, interpolate_pose, read_source
 from momask_blender.contract import rotation
@@ -119,6 +126,22 @@ def test_kept_tokens_keep_all_their_layers(networks, dance):
         assert np.array_equal(clip[~unknown], tokens[~unknown])
         assert (clip[unknown][:, 0] >= 0).all()
     assert not np.array_equal(filled[0], filled[1])
+
+
+def test_two_actions_fill_a_gap_one_after_the_other(networks):
+    usual = networks.card.sampling
+    still = as_condition(read_prompt(networks, "a person stands still"), 1)
+    stands = generate(networks, still, [196], [3], usual)[0]
+    source = motion_with(stands.joints_rig, kept_but(196, [(36, 156)]))
+    prompt = "a person does squats, then reaches up with both arms"
+    text = as_condition(read_prompt(networks, prompt), 1)[0]
+    fills = inpaint(networks, text, source, [0, 1, 2], sampling_for_gaps(usual, True))
+    for filled in fills:
+        gap = pose_to_joints(filled.pose)[36:156]
+        assert holds("first crouches", gap) and holds("second hands_above_head", gap)
+        assert not holds("hands_above_head", gap[:40])
+    alone = inpaint(networks, text, source, [2], sampling_for_gaps(usual, True))[0]
+    np.testing.assert_allclose(alone.pose.root, fills[2].pose.root, atol=1e-4)
 
 
 def test_a_seed_fills_the_same_alone_or_beside_others(networks, dance):

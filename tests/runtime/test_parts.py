@@ -7,8 +7,10 @@ from model_runtime.backends import open_networks
 from model_runtime.parts import (
     MOST_PARTS,
     SHORTEST,
+    Led,
     part_shares,
     predict_by_parts,
+    seen_from,
     split_prompt,
     stretches,
 )
@@ -79,13 +81,35 @@ def test_longer_actions_get_longer_stretches():
     assert second.weights.sum() == pytest.approx(30.0, abs=0.5)
 
 
+def test_where_a_part_is_asked_for_it_leads_and_those_at_the_ends_go_on():
+    first, second = stretches(40, [0.5, 0.5], slice(10, 30))
+    assert (first.start, second.stop) == (0, 40)
+    assert first.weights[:10] == pytest.approx(np.ones(10))
+    assert first.weights.sum() == pytest.approx(20.0, abs=0.5)
+    assert second.weights[-10:] == pytest.approx(np.ones(10))
+
+
+def test_a_window_sees_its_part_of_the_stretches():
+    found = stretches(60, [1, 1, 1])
+    cut = seen_from(slice(15, 35), found)
+    assert [each.part for each in cut] == [0, 1]
+    total = np.zeros(20)
+    for each in cut:
+        total[each.tokens] += each.weights
+    assert total == pytest.approx(np.ones(20))
+    last = seen_from(slice(45, 60), found)[-1]
+    assert (last.part, last.stop) == (2, 15)
+
+
 def test_each_part_speaks_for_its_own_tokens():
     text = np.array([[[1.0], [2.0]]])
 
     def predict(tokens, text, valid):
         return np.full((*valid.shape, 3), text[0, 0])
 
-    logits = predict_by_parts(predict, np.zeros((1, 24), np.int64), text, [stretches(24, [1, 1])])
+    logits = predict_by_parts(
+        predict, np.zeros((1, 24), np.int64), Led(text, [stretches(24, [1, 1])])
+    )
     assert logits[0, :9] == pytest.approx(np.ones((9, 3)))
     assert logits[0, 15:] == pytest.approx(np.full((9, 3), 2.0))
     assert (np.diff(logits[0, :, 0]) >= 0.0).all()
