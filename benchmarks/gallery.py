@@ -60,7 +60,7 @@ def render(prompt: str, seconds: float, file: Path) -> None:
         command += ["--seconds", str(seconds), "--out", str(motion), "--preview", str(sheet)]
         subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
         file.parent.mkdir(exist_ok=True)
-        write_jpeg(sheet, file)
+        write_jpeg([sheet], file)
 
 
 def file_of(prompt: str) -> Path:

@@ -152,7 +152,7 @@ def write_sheet(name: str, armature: Any, facing: np.ndarray, jacks: Pose, folde
     render_contact_sheet(scene, armature, name, whole)
     SHEETS.mkdir(exist_ok=True)
     stem = Path(name).stem.replace(" ", "_").lower()
-    write_jpeg(whole, SHEETS / f"{stem}.jpg")
+    write_jpeg([whole], SHEETS / f"{stem}.jpg")
 
 
 def main() -> None:
