@@ -75,13 +75,13 @@ def interpolation(case: Case) -> Pose:
     return _inside(case, interpolate_pose(case.recorded, case.source.is_kept))
 
 
-def filled(networks: Networks, with_caption: bool) -> Fill:
+def filled(networks: Networks, with_caption: bool, seed: int) -> Fill:
     sampling = sampling_for_gaps(networks.card.sampling, with_caption)
     nothing = np.zeros(networks.configs.base.text_size, dtype=np.float32)
 
     def fill(case: Case) -> Pose:
         text = networks.embed_text([case.caption]).vectors[0] if with_caption else nothing
-        return _inside(case, inpaint(networks, text, case.source, [0], sampling)[0].pose)
+        return _inside(case, inpaint(networks, text, case.source, [seed], sampling)[0].pose)
 
     return fill
 
@@ -171,6 +171,7 @@ def main() -> None:
     parser.add_argument("mocap", type=Path, help="folder with joints, texts and splits")
     parser.add_argument("--split", default="val")
     parser.add_argument("--seconds", type=float, nargs="+", default=[0.5, 1.0, 2.0])
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--weights", default="starter", metavar="NAME|DIR")
     chosen = parser.parse_args()
     networks = open_networks(find_weights(chosen.weights), "cpu")
@@ -179,8 +180,8 @@ def main() -> None:
         "zero velocity": zero_velocity,
         "SLERP": slerp,
         "interpolation with velocity": interpolation,
-        "model, no prompt": filled(networks, with_caption=False),
-        "model, caption": filled(networks, with_caption=True),
+        "model, no prompt": filled(networks, with_caption=False, seed=chosen.seed),
+        "model, caption": filled(networks, with_caption=True, seed=chosen.seed),
     }
     spread = position_spread(chosen.mocap)
     for seconds in chosen.seconds:

@@ -110,3 +110,31 @@ def fill_tokens(
         final = slice(window.start, window.settled)
         filled[:, final] = sampled[:, : window.settled - window.start]
     return filled
+
+
+def asks_for_more(networks: Networks, text: Array, tokens: Tokens) -> bool:
+    """Whether words ask for another motion than the kept one: its tokens are then less likely with
+    them than without. text (E,), zeros for no words, which ask for nothing, or (P, E) of actions,
+    of which one is enough; tokens (N, Q) with MASK in the gaps. Every token is judged without the
+    others, as none is there when a clip is begun.
+    """
+    if text.ndim == 2:
+        return any(asks_for_more(networks, part, tokens) for part in text)
+    if not text.any():
+        return False
+    likelier = 0.0
+    for start in range(0, len(tokens), LONGEST):
+        base = tokens[start : start + LONGEST, 0]
+        kept = np.flatnonzero(base != MASK)
+        blank, valid = np.full((1, len(base)), MASK), np.ones((1, len(base)), dtype=bool)
+        told, untold = (
+            networks.predict_base(blank, text[None], valid, scale)[0, kept] for scale in (1.0, 0.0)
+        )
+        likelier += _log_likelihood(told, base[kept]) - _log_likelihood(untold, base[kept])
+    return likelier < 0.0
+
+
+def _log_likelihood(logits: Array, tokens: Tokens) -> float:
+    """Of tokens (N,), by logits (N, K)."""
+    chosen = np.take_along_axis(logits, tokens[:, None], axis=-1)[:, 0]
+    return float((chosen - np.logaddexp.reduce(logits, axis=-1)).sum())

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_runtime.features import features_to_joints, joints_to_features, place_at_origin
-from model_runtime.gap_tokens import fill_tokens, unknown_tokens
+from model_runtime.gap_tokens import asks_for_more, fill_tokens, unknown_tokens
 from model_runtime.gap_travel import bring_home
 from model_runtime.gap_turns import blend
 from model_runtime.networks import Networks
@@ -37,7 +37,7 @@ STRICTER = 1.75  # at the usual scale of 4 somebody who stands goes on standing,
 NUM_CANDIDATES = 4  # sampled for each seed; the one that meets its kept frames best is taken
 CANDIDATE_STEP = 2**31  # between their seeds: more than any seed that can be asked for
 BLENDED = 0.7 * FPS  # frames from a kept one within which interpolation has a share
-MOST_WITHOUT_WORDS = 0.5  # share of what is made where no words ask for anything
+MOST_UNASKED = 0.5  # share of what is made where no words ask for more than is kept
 WHOLE_TURN = 1.0 * FPS  # frames; in shorter gaps nobody turns once more, whatever words say
 LONGEST_BLENDED = 2 * FPS  # frames; longer gaps were not measured
 MARGIN = 10  # frames around a gap, for smooth hinges; more than the seams need
@@ -91,7 +91,7 @@ def inpaint(
     texts = np.repeat(text[None], len(noises), axis=0)
     filled = fill_tokens(networks, texts, tokens, noises, sampling, report)
     report.begin("Decoding")
-    most = 1.0 if text.any() else MOST_WITHOUT_WORDS
+    most = 1.0 if asks_for_more(networks, text, tokens) else MOST_UNASKED
     fills = []
     for candidates in filled.reshape(len(seeds), NUM_CANDIDATES, *tokens.shape):
         best = _best(networks, candidates, seen, known, most)

@@ -1,5 +1,6 @@
 """Gaps are filled and kept frames stay: the starter on ONNX Runtime, from arrays to the worker."""
 
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,14 @@ import pytest
 
 from model_runtime import __main__ as command
 from model_runtime.evaluation.prompt_checks import holds
-from model_runtime.gap_tokens import LONGEST, count_steps, fill_tokens, unknown_tokens, windows
+from model_runtime.gap_tokens import (
+    LONGEST,
+    asks_for_more,
+    count_steps,
+    fill_tokens,
+    unknown_tokens,
+    windows,
+)
 from model_runtime.gap_travel import bring_home
 from model_runtime.gap_turns import blend, turning
 from model_runtime.inpainting import (
@@ -356,3 +364,38 @@ def test_a_blend_of_motions_that_face_apart_changes_sides_nowhere():
     share = np.full((20, 1), 0.5)
     mixed = blend(still, around, Gap(20, 40), share)
     np.testing.assert_allclose(np.degrees(turning(mixed)), 180 / 21, atol=0.1)
+
+
+OWN = {
+    "cmu_94_06_00": "a person performs an indian dance",
+    "cmu_16_31_00": "a person walks forward",
+    "cmu_14_31_02": "a person sits on a low stool",
+}
+
+
+@pytest.mark.parametrize("clip", OWN)
+def test_words_ask_for_more_unless_they_say_what_is_kept(networks, shared, clip):
+    joints = np.load(shared / "mocap" / "joints" / f"{clip}.npy").astype(float)
+    is_kept = kept_but(len(joints), [(20, 40)])
+    tokens = encode(networks, interpolate_pose(solve_pose(joints), is_kept))
+    tokens = np.where(unknown_tokens(is_kept)[:, None], MASK, tokens)
+    for words in OWN.values():
+        text = networks.embed_text([words]).vectors[0]
+        assert asks_for_more(networks, text, tokens) == (words != OWN[clip]), words
+    nothing = np.zeros(networks.configs.base.text_size, np.float32)
+    assert not asks_for_more(networks, nothing, tokens)
+
+
+def test_the_same_kept_frames_are_filled_as_the_words_say(networks, dance):
+    source = motion_with(dance, kept_but(len(dance), [(30, 70)]))
+    usual = sampling_for_gaps(networks.card.sampling, has_prompt=True)
+    prompts = [f"a person {does}" for does in ("waves", "kicks", "jumps", "sits down")]
+    fills = [
+        pose_to_joints(inpaint(networks, text, source, [0], usual)[0].pose)
+        for text in networks.embed_text(prompts).vectors
+    ]
+    for one, other in combinations(fills, 2):
+        assert np.linalg.norm(one - other, axis=-1)[40:60].mean() > 0.1
+    pelvis = [fill[30:70, 0, 1] for fill in fills]
+    assert pelvis[2].max() > pelvis[0].max() + 0.05, "who jumps rises"
+    assert pelvis[3].min() < pelvis[0].min() - 0.1, "who sits sinks"
