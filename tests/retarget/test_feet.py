@@ -39,6 +39,7 @@ GENERATED = (
     "a person sits down and stands up",
     "a person jumps forward",
 )
+SEEDS = range(8)
 RATES = (20.0, 24.0, 30.0, 60.0)
 
 
@@ -58,10 +59,12 @@ def generated():
     from model_runtime.torch_backend import TorchNetworks
 
     networks = TorchNetworks.open(find_weights("starter"), "cpu")
-    text = networks.embed_text(list(GENERATED)).vectors
-    count = len(GENERATED)
-    motions = generate(networks, text, [120] * count, [3] * count, networks.card.sampling)
-    return {prompt: motion.pose for prompt, motion in zip(GENERATED, motions, strict=True)}
+    made = {}
+    for prompt in GENERATED:
+        text = np.repeat(networks.embed_text([prompt]).vectors, len(SEEDS), axis=0)
+        motions = generate(networks, text, [120] * len(SEEDS), SEEDS, networks.card.sampling)
+        made[prompt] = [motion.pose for motion in motions]
+    return made
 
 
 def on_rig(pose: Pose, target, fps: float, strict: bool = False):
@@ -77,9 +80,9 @@ def check(
     target,
     fps: float,
     most_turned: float = 20.0,
-    knee_jerk: float = 1.25,
     mean_turned: float = 5.0,
-) -> None:
+) -> float:
+    """-> how many times as much the knees jerk."""
     before, after, contacts = on_rig(pose, target, fps)
     was, now = legs_at(target, before), legs_at(target, after)
     assert skate(now, contacts, fps) < (0.5 if fps == FPS else 1.5)
@@ -90,31 +93,27 @@ def check(
     assert change.mean() < mean_turned
     assert change.max() < most_turned
     assert jerk(now.pelvis) < 1.25 * jerk(was.pelvis)
-    assert jerk(now.knees) < (knee_jerk if fps < 40.0 else 1.5) * jerk(was.knees)
     assert most_twist(target, after, fps) < max(25.0, 1.1 * most_twist(target, before, fps))
     assert np.sum(after.turns[1:] * after.turns[:-1], axis=-1).min() > 0.0
     for start, end in (("hips", "knees"), ("knees", "ankles")):
         lengths = [np.linalg.norm(getattr(p, end) - getattr(p, start), axis=-1) for p in (was, now)]
         np.testing.assert_allclose(*lengths, atol=1e-9)
+    return jerk(now.knees) / jerk(was.knees)
 
 
 @pytest.mark.parametrize("fps", RATES)
 @pytest.mark.parametrize("name", RECORDED)
 def test_recorded_motions_stand_still_and_stay_themselves(recorded, name, fps):
-    check(recorded(name), driven_bones(*skeleton()), fps)
+    knees = check(recorded(name), driven_bones(*skeleton()), fps)
+    assert knees < (1.25 if fps < 40.0 else 1.5)
 
 
 @pytest.mark.parametrize("prompt", GENERATED)
 def test_generated_motions_stand_still_and_stay_themselves(generated, prompt):
+    target = driven_bones(*skeleton())
+    knees = [check(pose, target, 24.0, 25.0, 6.5) for pose in generated[prompt]]
     # The model's knees are smoother than recorded ones, so the same correction is a larger share.
-    check(
-        generated[prompt],
-        driven_bones(*skeleton()),
-        24.0,
-        most_turned=25.0,
-        knee_jerk=1.35,
-        mean_turned=6.5,
-    )
+    assert np.mean(knees) < 1.35
 
 
 def test_without_planting_the_same_feet_slide(recorded):
