@@ -1,6 +1,6 @@
 """`python -m benchmarks.fill_by_words MOCAP OUT.jpg`: the same kept frames, filled by other words.
 
-Three seconds in the middle of a validation clip of five are made; each row of the picture shows the
+Five seconds in the middle of a validation clip of seven are made; each row of the picture shows the
 gap and six frames on either side.
 """
 
@@ -24,10 +24,10 @@ from .pictures import write_jpeg
 CLIP = "joints/cmu_13_14_00.npy"
 PROMPTS = (
     "a person waves the arms to signal to cars",
-    "a person performs roundhouse kicks",
+    "a person performs side kicks",
     "a person does squats, then reaches up with both arms",
 )
-NUM_FRAMES, GAP, MARGIN = 100, range(20, 80), 6
+NUM_FRAMES, GAP, MARGIN = 140, range(20, 120), 6
 
 
 def fill(source: Path, prompt: str, folder: Path) -> Pose:
