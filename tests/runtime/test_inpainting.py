@@ -137,12 +137,11 @@ def test_kept_tokens_keep_all_their_layers(networks, dance):
 
 
 def test_two_actions_fill_a_gap_one_after_the_other(networks):
-    usual = networks.card.sampling
-    still = as_condition(read_prompt(networks, "a person stands still"), 1)
-    stands = generate(networks, still, [196], [3], usual)[0]
+    still, usual = read_prompt(networks, "a person stands still"), networks.card.sampling
+    stands = generate(networks, as_condition(still, 1), [196], [3], usual)[0]
     source = motion_with(stands.joints_rig, kept_but(196, [(36, 156)]))
-    prompt = "a person does squats, then reaches up with both arms"
-    text = as_condition(read_prompt(networks, prompt), 1)[0]
+    words = read_prompt(networks, "a person does squats, then reaches up with both arms")
+    text = as_condition(words, 1)[0]
     fills = inpaint(networks, text, source, [0, 1, 2], sampling_for_gaps(usual, True))
     for filled in fills:
         gap = pose_to_joints(filled.pose)[36:156]
