@@ -29,7 +29,7 @@ TINY_CONFIGS: dict[str, dict[str, Any]] = {
     "residual": TINY_TRANSFORMER,
     "length": {"text_size": 16, "hidden": (16, 8), "num_classes": 50},
 }
-TINY_TEXT = {  # and four side words: 16 numbers for a text
+TINY_TEXT = {  # and four cue words: 16 numbers for a text
     "num_pieces": len(TINY_VOCABULARY),
     "width": 12,
     "feedforward": 16,
