@@ -81,7 +81,6 @@ class MotionMaker:
 
     def __init__(self) -> None:
         self._networks: Networks | None = None
-        self._known: KnownPrompts | None = None
         self._opened: tuple[str, str] | None = None
 
     @property
@@ -99,7 +98,6 @@ class MotionMaker:
         if self._networks is None or self._opened != (weights, device):
             self.unload()
             self._networks = open_networks(find_weights(weights), device)
-            self._known = KnownPrompts.read(self._networks.card)
             self._opened = (weights, device)
             if self._networks.detour:
                 phases.notice(self._networks.detour)
@@ -110,7 +108,7 @@ class MotionMaker:
         """Give the model's memory back to the system."""
         if self._networks is not None:
             self._networks.close()
-        self._networks, self._known, self._opened = None, None, None
+        self._networks, self._opened = None, None
 
     def make(self, request: Generate, send: Send, phases: Phases) -> Finished:
         """Write the request's files. Raises WeightsError, OSError or what `phases` raises."""
@@ -119,7 +117,7 @@ class MotionMaker:
         phases.num_parts = count_parts(networks, sampling, request)
         phases.begin(READING)
         text = read_prompt(networks, request.prompt)
-        for notice in notices(networks, self._known, text, request.job):
+        for notice in notices(networks, text, request.job):
             send(notice)
         phases.step()
         motions = generate(
@@ -150,7 +148,7 @@ class MotionMaker:
         if request.prompt.strip():
             text = read_prompt(networks, request.prompt)
             vector = as_condition(text, 1)[0]
-            for notice in notices(networks, self._known, text, request.job):
+            for notice in notices(networks, text, request.job):
                 send(notice)
         else:
             vector = np.zeros(networks.configs.base.text_size, dtype=np.float32)
@@ -177,22 +175,20 @@ def _finished(request: Making, networks: Networks, sampling: Sampling, phases: P
     )
 
 
-def notices(
-    networks: Networks, known: KnownPrompts | None, text: Text, job: int
-) -> Iterator[Notice]:
+def notices(networks: Networks, text: Text, job: int) -> Iterator[Notice]:
     """What the user should know about the prompt."""
     if any(text.truncated):
         words = "The prompt is longer than the model reads; its end was left out."
         yield Notice(text=words, job=job)
     if networks.is_kit:
         yield Notice(text=KIT_NOTICE.format(networks.card.name), job=job)
-    if known and (notice := _about_unknown(networks.card.name, known, text)):
+    if networks.known and (notice := _about_unknown(networks.card.name, networks.known, text)):
         yield replace(notice, job=job)
 
 
 def _about_unknown(model: str, known: KnownPrompts, text: Text) -> Notice | None:
     """Of several actions it names the unknown ones, and offers others for the first of them."""
-    judged = [known.judge(vector) for vector in text.vectors]
+    judged = [known.judge(vector) for vector in text.said]
     unknown = [part for part, each in enumerate(judged) if not each.is_known]
     if not unknown:
         return None

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_runtime.byte_pairs import BytePairs
+from model_runtime.familiarity import KnownPrompts
 from model_runtime.kit import KIT_FPS, NUM_KIT_FEATURES
 from model_runtime.nets.configs import (
     ClipTowerConfig,
@@ -66,9 +67,11 @@ RECENT_PROMPTS = 64  # whose vectors are kept: the next seed or edit does not re
 
 @dataclass(frozen=True)
 class Text:
-    """Embedded prompts: vectors (B, E), which of them were too long to be read whole, the words."""
+    """Embedded prompts: vectors (B, E) that lead the networks and as they were said, which of them
+    were too long to be read whole, the words."""
 
     vectors: Array
+    said: Array
     truncated: list[bool]
     prompts: list[str]
 
@@ -173,6 +176,7 @@ class Networks(ABC):
         self.mean, self.std = read_statistics(card)
         tower = card.parts.get("text")
         self.tokenizer = read_tokenizer(card.folder, tower) if tower else None
+        self.known = KnownPrompts.read(card)
         self._embed = lru_cache(maxsize=RECENT_PROMPTS)(self._embed_one)
 
     @property
@@ -228,7 +232,9 @@ class Networks(ABC):
         if self.tokenizer is None:
             raise WeightsError(f"The model '{self.card.name}' has no text tower.")
         rows, truncated = zip(*(self._embed(prompt) for prompt in prompts), strict=True)
-        return Text(np.stack(rows), list(truncated), prompts)
+        said = np.stack(rows)
+        heard = np.stack([self.known.nearer(row) for row in said]) if self.known else said
+        return Text(heard, said, list(truncated), prompts)
 
     def _embed_one(self, prompt: str) -> tuple[Array, bool]:
         """A prompt's vector (E,), and whether it was too long to be read whole."""
