@@ -397,4 +397,4 @@ def test_the_same_kept_frames_are_filled_as_the_words_say(networks, dance):
         assert np.linalg.norm(one - other, axis=-1)[40:60].mean() > 0.1
     pelvis = [fill[30:70, 0, 1] for fill in fills]
     assert pelvis[2].max() > pelvis[0].max() + 0.05, "who jumps rises"
-    assert pelvis[3].min() < pelvis[0].min() - 0.1, "who sits sinks"
+    assert pelvis[3].min() < pelvis[0].min() - 0.08, "who sits sinks"
