@@ -74,7 +74,7 @@ class KnownPrompts:
         )
 
     def judge(self, vector: Array) -> Familiarity:
-        """vector (S + cue words,), as `Networks.embed_text` gives it."""
+        """vector (S + cue words,), as a prompt is said (`Text.said`)."""
         sentence = unit_rows(vector[None, : self.known.shape[1]])
         margin = float(likeness(sentence, self.known, self.foreign)[0]) - self.bound
         share = float(1.0 / (1.0 + np.exp(-margin / SOFTNESS)))
