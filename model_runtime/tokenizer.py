@@ -100,24 +100,39 @@ def _is_cjk(character: str) -> bool:
 # as its text size has room for, so that one trained when there were four still works.
 _COUNTER = r"(?:counter|anti)(?: - | )?"
 _PARTS = r"(?:s|wards?|most|side|arm|leg|(?:hand|foot)(?:ed|er)?)?"
-_OWN = r"(?:the|his|her|their|one)"
-_SEATS = r"(?:\w+ )?(?:stool|chair|armchair|seat|sofa|couch|bench|bed)"
+_OWN = r"(?:the|an?|his|her|their|my|your|its|that|one)"
+_SEATS = r"(?:\w+ )?(?:stool|chair|armchair|seat|sofa|couch|bench|bed|recliner|pew|throne)"
 _CUES = {
     "left": rf"left{_PARTS}",
     "right": rf"right{_PARTS}",
     "clockwise": r"clockwise|cw",
     "counterclockwise": rf"{_COUNTER}clockwise|ccw",
     "fast": r"fast|faster|quicker|(?:quick|brisk|rapid|swift|hurried|hasti|speedi)(?:ly)?|hurry"
-    r"|hurries|hurrying|rush(?:es|ing)?|(?:at|full|top) speed|in haste",
-    "slow": r"slower|(?:slow|unhurried|leisure|sluggish|gradual)(?:ly)?|without hurry|snail",
+    r"|hurries|hurrying|rush(?:es|ing)?|(?:at|full|top) speed|in haste|speedy|flat out"
+    r"|like (?:mad|crazy)|power walk(?:s|ing)?",
+    "slow": r"slower|(?:slow|unhurried|leisure|sluggish|gradual)(?:ly)?|(?:without|in no) hurry"
+    r"|snail|no rush|(?:trudg|plod|dawdl)\w*"
+    r"|(?:drag|takes?|taking)\w* (?:his|her|their) (?:feet|time)",
     "in place": rf"(?:in|on) (?:{_OWN} )?(?:same )?(?:place|spot)|in one place|treadmill|stationary"
-    r"|without (?:moving|going|getting|advancing|travell?ing)",
-    "seated": r"sits? (?:on(?! it)|in|at|still|around|quietly)|seated|sitting on"
-    r"|(?:is|stays?|remains?|keeps?) sitting(?! down)",
-    "sits down": r"(?:sits?|sitting) (?:back )?down|sits? on it|(?:takes?|taking|have|has) a seat",
+    r"|without (?:moving|going|getting|leaving|advancing|travell?ing)|(?:going|getting) nowhere"
+    r"|(?:not|never) (?:moving|going|getting) (?:forward|anywhere|away)",
+    "seated": r"(?:sits?|sat|sitting) (?:on(?! it)|in|at|still|around|quietly|there|by)|seated"
+    r"|(?:is|stays?|remains?|keeps?) sitting(?! down)|(?:lounge|lounging|slouch|perched)\w*",
+    "sits down": r"(?:sits?|sitting) (?:back )?down|sits? on it"
+    r"|(?:takes?|taking|have|has|having|grabs?) (?:a|his|her|their|my) (?:seat|pew)"
+    r"|(?:lower|plonk|plop|flop|sink|settl|collaps|drop|slump|eas|park|perch)\w*"
+    rf" (?:\w+ ){{0,3}}(?:down|in|on|into|onto) (?:on |in )?{_OWN} {_SEATS}",
     "gets up": r"(?:stands?|standing|gets?|getting|comes?) (?:back )?up|(?:rises?|arises?|rising)"
-    rf"|(?:gets?|getting) (?:to {_OWN} feet|(?:off|out of) (?:a|{_OWN}) {_SEATS})",
+    rf"|(?:gets?|getting) to {_OWN} feet|leav(?:es?|ing) {_OWN} {_SEATS}"
+    rf"|(?:get|ris|stand|climb|push|heav|spring|jump|leap)\w* (?:\w+ ){{0,2}}(?:off|out of|from)"
+    rf" {_OWN} {_SEATS}",
 }
+# "right" that names no side: "right now", "all right", "right behind"; but not "turn right after".
+_MERELY = re.compile(
+    r"\ball right\b|(?<!\bthe )(?<!turn )(?<!turns )(?<!turning )(?<!\bto )(?<!\band )(?<!\bor )"
+    r"\bright (?=(?:away|now|behind|down|up|here|there|off|under|above|beside|next|through|before"
+    r"|after|out|beneath|along)\b)"
+)
 _PATTERNS = {cue: re.compile(rf"\b(?:{pattern})\b") for cue, pattern in _CUES.items()}
 NUM_CUES = len(_CUES)
 
@@ -125,7 +140,7 @@ NUM_CUES = len(_CUES)
 def cue_words(text: str) -> tuple[float, ...]:
     """1 for each of left, right, clockwise, counterclockwise, fast, slow, in place, seated, sits
     down, gets up that the text says, else 0."""
-    words = " ".join(split_words(text))
+    words = _MERELY.sub(" ", " ".join(split_words(text)))
     turns = _PATTERNS["counterclockwise"].sub(" ", words)  # what is left may still say clockwise
     return tuple(
         float(bool(pattern.search(turns if cue == "clockwise" else words)))

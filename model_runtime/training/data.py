@@ -1,9 +1,10 @@
 """Clips and captions -> features, their versions and statistics."""
 
-import re
+import random
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import cycle, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,9 @@ from model_runtime.features import (
 )
 from model_runtime.training import compose
 from model_runtime.training.layouts import MIN_FRAMES, Clip
-from model_runtime.training.paraphrase import paraphrases
+from model_runtime.training.paraphrase import mirror_caption, paraphrases
 from model_runtime.training.recipe import DataRecipe
+from model_runtime.training.user_prompts import user_prompts
 from momask_blender.contract import rotation
 from momask_blender.contract.resample import catmull_rom
 from momask_blender.contract.skeleton import MAX_FRAMES, MIRRORED
@@ -26,12 +28,6 @@ from momask_blender.contract.skeleton import MAX_FRAMES, MIRRORED
 Array = NDArray[np.floating]
 
 LEAST_STD = 1e-3  # of columns that a small data set never changes, such as contacts
-SWAPPED_WORDS = {
-    "left": "right",
-    "right": "left",
-    "clockwise": "counterclockwise",
-    "counterclockwise": "clockwise",
-}
 
 
 @dataclass(frozen=True)
@@ -46,11 +42,6 @@ class Motion:
 def mirror_joints(joints: Array) -> Array:
     """The same motion with left and right exchanged. (T, 22, 3) -> (T, 22, 3)."""
     return (joints * (-1.0, 1.0, 1.0))[:, MIRRORED]
-
-
-def mirror_caption(caption: str) -> str:
-    words = re.compile(r"\b(" + "|".join(SWAPPED_WORDS) + r")\b")
-    return words.sub(lambda found: SWAPPED_WORDS[found.group()], caption)
 
 
 def change_speed(joints: Array, speed: float) -> Array:
@@ -88,7 +79,7 @@ def versions(clip: Clip, recipe: DataRecipe) -> Iterator[tuple[Array, tuple[str,
 def training_motions(clips: list[Clip], recipe: DataRecipe) -> list[Motion]:
     """All versions of all clips, weighted."""
     return [
-        Motion(clip_features(joints), reworded(captions, recipe.paraphrases), weight)
+        Motion(clip_features(joints), reworded(captions, recipe, one_action=True), weight)
         for clip, weight in zip(clips, weights(clips, recipe), strict=True)
         for joints, captions in versions(clip, recipe)
     ]
@@ -103,14 +94,15 @@ def joined_motions(clips: list[Clip], recipe: DataRecipe) -> list[Motion]:
     ]
     total = sum(weights(clips, recipe)) * sum(1 for _ in versions(clips[0], recipe))
     motions = []
-    for make, count, share, wordings in (
-        (compose.prolonged, recipe.prolonged, recipe.prolonged_share, recipe.paraphrases),
-        (compose.settled, recipe.settled, recipe.settled_share, recipe.paraphrases),
-        (compose.two_part, recipe.two_part, recipe.two_part_share, recipe.paraphrases // 4),
+    for make, count, share, one_action in (
+        (compose.prolonged, recipe.prolonged, recipe.prolonged_share, True),
+        (compose.settled, recipe.settled, recipe.settled_share, True),
+        (compose.two_part, recipe.two_part, recipe.two_part_share, False),
     ):
         made = make(examples, count, seed=0)
-        motions += [  # equal weights: clips were drawn by theirs
-            Motion(each.features, reworded(each.captions, wordings), share * total / len(made))
+        weight = share * total / max(1, len(made))  # equal: clips were drawn by theirs
+        motions += [
+            Motion(each.features, reworded(each.captions, recipe, one_action=one_action), weight)
             for each in made
         ]
     return motions
@@ -138,10 +130,17 @@ def weights(clips: list[Clip], recipe: DataRecipe) -> list[float]:
     ]
 
 
-def reworded(captions: tuple[str, ...], count: int) -> tuple[str, ...]:
-    """The captions, repeated to a quarter of the whole, and `count` paraphrases of each."""
+def reworded(captions: tuple[str, ...], recipe: DataRecipe, *, one_action: bool) -> tuple[str, ...]:
+    """The captions, repeated to a quarter of all but users' prompts; paraphrases of each; and of
+    one action what users would say for it, `recipe.user_prompts` times as many as all these."""
+    count = recipe.paraphrases if one_action else recipe.paraphrases // 4
     others = tuple(other for caption in captions for other in paraphrases(caption, count, seed=0))
-    return captions * max(1, count // 3) + others
+    said = captions * max(1, count // 3) + others
+    if not one_action:
+        return said
+    asked = list(dict.fromkeys(each for caption in captions for each in user_prompts(caption)))
+    random.Random(f"{captions}").shuffle(asked)  # noqa: S311 - no secrets here
+    return said + tuple(islice(cycle(asked), round(recipe.user_prompts * len(said))))
 
 
 def plain_motions(clips: list[Clip]) -> list[Motion]:

@@ -20,10 +20,9 @@ from model_runtime.familiarity import DISTINCT, PART, likeness, unit_rows
 from model_runtime.networks import CARD_FILE, ModelCard, file_part, read_card
 from model_runtime.packing import pack
 from model_runtime.torch_backend import TextEncoder
-from model_runtime.training.data import mirror_caption
 from model_runtime.training.foreign import foreign_prompts
 from model_runtime.training.layouts import DataError, read_captions
-from model_runtime.training.paraphrase import paraphrases
+from model_runtime.training.paraphrase import mirror_caption, paraphrases
 
 Array = NDArray[np.floating]
 

@@ -13,12 +13,30 @@ from pathlib import Path
 
 TABLE = Path(__file__).with_name("paraphrases.toml")
 REPLACED = 0.67  # chance of each phrase that the table knows
-IN_CONTEXT = 0.15  # chance of a place or time behind it
+IN_CONTEXT = 0.15  # chance of a place or time behind it,
+ON_A_WAY = 0.2  # and of a way to go, where somebody goes forward
 
 _SUBJECT = re.compile(r"^(a|an|the) (person|human|figure|individual|man|woman)\b|^someone\b")
 # Where a clause begins: "steps" there is a verb, in "salsa steps" it is none.
 _CLAUSE = r"(?:^|(?<=, )|(?<=and )|(?<=then )|(?<=while )|(?<=before )|(?<=is ))"
-_IRREGULAR_ING = {"be": "being", "lie": "lying"}
+_IS = re.compile(r"^is (?=(?:\w+ly )?\w+ing\b)")
+_SEVERAL = re.compile(r",|\b(?:and|then|while)\b")
+_ADVERB = re.compile(r"^(\w+ly) (\w.*)$")  # behind the verb, which is to be found in front
+# Walks or runs, and does nothing else: a road or a goal may be named in place of "forward".
+_GOES = re.compile(
+    r"^(?:walk|run|jog|sprint|stroll)(?:s|ning|ging|ing)\b"
+    r"(?!.*(?:\b(?:place|spot|circle|around|over|up|down|stairs|without|as"
+    r"|\w*turn\w*|backwards?|sideways|left|right)\b))"
+)
+_FORWARD = re.compile(r" (?:straight ahead|forward|ahead|in a straight line)\b")
+SWAPPED_WORDS = {
+    "left": "right",
+    "right": "left",
+    "clockwise": "counterclockwise",
+    "counterclockwise": "clockwise",
+    "anticlockwise": "clockwise",
+}
+_IRREGULAR_ING = {"be": "being", "lie": "lying", "trek": "trekking"}
 _DOUBLED = {"run", "sit", "jog", "hop", "spin", "step", "get", "put", "bob", "jab", "squat", "trot"}
 _DOUBLED |= {"plod", "bet", "dip", "strut", "skip", "sip", "plop", "groov"}
 
@@ -27,6 +45,7 @@ _DOUBLED |= {"plod", "bet", "dip", "strut", "skip", "sip", "plop", "groov"}
 class Table:
     subjects: list[str]
     contexts: list[str]
+    ways: list[str]
     frames: dict[str, list[str]]  # by form: third, ing, base
     verbs: dict[str, list[str]]  # base phrase -> base phrases
     words: dict[str, list[str]]
@@ -39,7 +58,7 @@ def read_table() -> Table:
     longest_first = sorted(fields["verbs"], key=len, reverse=True)
     verbs = {phrase: fields["verbs"][phrase] for phrase in longest_first}
     words = {phrase: fields["words"][phrase] for phrase in sorted(fields["words"], key=len)[::-1]}
-    return Table(fields["subjects"], fields["contexts"], frames, verbs, words)
+    return Table(fields["subjects"], fields["contexts"], fields["ways"], frames, verbs, words)
 
 
 def third(phrase: str) -> str:
@@ -94,17 +113,32 @@ def third_person(caption: str) -> str:
     return _SUBJECT.sub("", caption.lower().strip().rstrip(".")).strip()
 
 
+def mirror_caption(caption: str) -> str:
+    """The same with left and right exchanged."""
+    words = re.compile(r"\b(" + "|".join(SWAPPED_WORDS) + r")\b")
+    return words.sub(lambda found: SWAPPED_WORDS[found.group()], caption)
+
+
 def paraphrase(caption: str, chance: random.Random) -> str:
     """One other way to say `caption`, which begins with its subject and a verb."""
     table = read_table()
-    actions = re.sub(r"^is (\w+ing)\b", r"\1", third_person(caption))
+    actions = _IS.sub("", third_person(caption))
+    if not _SEVERAL.search(actions):
+        actions = _ADVERB.sub(r"\2 \1", actions)
     progressive = re.match(r"\w+ing\b", actions) is not None
+    way = ""
+    goes = _GOES.search(actions) and not _SEVERAL.search(actions)
+    if goes and chance.random() < ON_A_WAY:
+        actions = _FORWARD.sub("", actions, count=1)
+        way = chance.choice(table.ways)
     form = "ing" if progressive else chance.choice(("third", "third", "ing", "base"))
     actions = _swap(actions, table.verbs, chance, verbs=True)
     actions = _swap(actions, table.words, chance, verbs=False)
     if form != "third" and not progressive:
         actions = _inflect(actions, form)
-    if chance.random() < IN_CONTEXT:
+    if way:
+        actions = f"{actions} {way}"
+    elif chance.random() < IN_CONTEXT:
         actions = f"{actions} {chance.choice(table.contexts)}"
     frame = chance.choice(table.frames[form])
     return frame.format(subject=chance.choice(table.subjects), **{form: actions})

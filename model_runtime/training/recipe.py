@@ -24,6 +24,7 @@ class DataRecipe:
     mirror: bool = True
     speeds: tuple[float, ...] = (1.0, 0.87, 1.15)  # copies of each clip, played faster or slower
     paraphrases: int = 12  # other wordings of each caption; the captions count as a quarter
+    user_prompts: float = 0.0  # prompts in users' own words, for each caption or paraphrase
     prolonged: int = 0  # joined clips that go on with the same action, for the transformers only,
     prolonged_share: float = 0.3  # and their draws beside one of every clip
     settled: int = 0  # attempts to let an action that is over soon end in standing or sitting still

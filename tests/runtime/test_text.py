@@ -150,6 +150,9 @@ FAST, SLOW, IN_PLACE, SEATED, SITS_DOWN, GETS_UP = np.eye(6, dtype=int)
         (COUNTER, ["anticlockwise", "ANTI-CLOCKWISE", "anti clockwise", "counter  -  clockwise"]),
         (COUNTER, [f"counter{dash}clockwise" for dash in "\u2010\u2011\u2013\u2212\u00ad"]),
         (CLOCKWISE + COUNTER, ["clockwise, then counter-clockwise", "ccw and clockwise"]),
+        (RIGHT, ["turns right after the door", "jumps to the right there", "turn right now"]),
+        (0 * RIGHT, ["a bear is right behind you", "crouch right down", "stand up right now"]),
+        (0 * RIGHT, ["he is all right", "right away, run"]),
         (LEFT + COUNTER, ["kicks with the left foot, turning anti-clockwise"]),
         (
             0 * LEFT,
@@ -171,7 +174,13 @@ def test_cue_words_of_the_sides(wanted, texts):
         (IN_PLACE, ["a light jog without moving forward", "run without going anywhere"]),
         (SEATED, ["sits on a high stool", "is seated, barely moving", "remains sitting"]),
         (SITS_DOWN, ["sits down on a stool", "take a seat", "walks to a stool and sits on it"]),
-        (SITS_DOWN, ["a man sits back down", "sitting down"]),
+        (SITS_DOWN, ["a man sits back down", "sitting down", "she grabs a seat"]),
+        (SITS_DOWN, ["plonks himself down on a park bench", "lowering herself into an armchair"]),
+        (SEATED, ["slouched on the couch", "sat on a bench", "lounging", "sitting at the desk"]),
+        (GETS_UP, ["gets up out of his chair", "leaves the sofa", "jumps off the bench"]),
+        (SLOW, ["trudging home", "she takes her time", "drags his feet", "no rush at all"]),
+        (FAST, ["runs flat out", "power walking", "like mad"]),
+        (IN_PLACE, ["jogging but going nowhere", "runs, never moving forward"]),
         (GETS_UP, ["stands up from a stool", "gets back up", "rises to his feet"]),
         (GETS_UP, ["get off the sofa", "getting out of a low chair", "arise from your armchair"]),
         (SEATED + GETS_UP, ["sits on a low stool and then gets up"]),
@@ -179,7 +188,8 @@ def test_cue_words_of_the_sides(wanted, texts):
         (
             0 * FAST,
             ["", "a person walks forward", "stands still", "goes up the stairs", "in the spotlight"]
-            + ["breakfast", "puts the cup in its placement", "reaches up", "stand in the slot"],
+            + ["breakfast", "puts the cup in its placement", "reaches up", "stand in the slot"]
+            + ["drops the ball on the table", "leaves the room", "gets the cup from the shelf"],
         ),
     ],
 )

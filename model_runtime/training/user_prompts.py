@@ -1,0 +1,46 @@
+"""How people ask for what a caption says: prompts written for this project, by kinds of action.
+
+Captions and their paraphrases say the action and little else. People also say who, where and why
+("the postman hurries home, late for supper"), in many registers; a model that never heard that
+takes the scenery for the action.
+"""
+
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from model_runtime.training.paraphrase import mirror_caption, third_person
+
+TABLE = Path(__file__).with_name("user_prompts.toml")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """An action: which captions say it (a pattern for their third person), how people ask."""
+
+    captions: re.Pattern[str]
+    prompts: tuple[str, ...]
+
+
+@cache
+def read_kinds() -> dict[str, Kind]:
+    fields = tomllib.loads(TABLE.read_text(encoding="utf-8"))
+    return {
+        name: Kind(re.compile(kind["captions"]), tuple(kind["prompts"]))
+        for name, kind in fields.items()
+    }
+
+
+def user_prompts(caption: str) -> list[str]:
+    """What people would say for it; of a caption whose mirror image is in the table, mirrored."""
+    actions = third_person(caption).removeprefix("is ")
+    mirrored = mirror_caption(actions)
+    found: dict[str, None] = {}
+    for kind in read_kinds().values():
+        if kind.captions.search(actions):
+            found |= dict.fromkeys(kind.prompts)
+        elif kind.captions.search(mirrored):
+            found |= dict.fromkeys(mirror_caption(prompt) for prompt in kind.prompts)
+    return list(found)
