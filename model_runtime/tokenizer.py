@@ -107,8 +107,8 @@ _CUES = {
     "right": rf"right{_PARTS}",
     "clockwise": r"clockwise|cw",
     "counterclockwise": rf"{_COUNTER}clockwise|ccw",
-    "fast": r"fast|faster|quicker|(?:quick|brisk|rapid|swift|hurried|hasti|speedi)(?:ly)?|hurry"
-    r"|hurries|hurrying|rush(?:es|ing)?|(?:at|full|top) speed|in haste|speedy|flat out"
+    "fast": r"fast|faster|quicker|(?:quick|brisk|rapid|swift|hurried|hasti|speedi)(?:ly)?"
+    r"|(?<!no )(?<!without )(?:hurry|rush)|hurries|hurrying|rush(?:es|ing)|(?:at|full|top) speed|in haste|speedy|flat out"
     r"|like (?:mad|crazy)|power walk(?:s|ing)?",
     "slow": r"slower|(?:slow|unhurried|leisure|sluggish|gradual)(?:ly)?|(?:without|in no) hurry"
     r"|snail|no rush|(?:trudg|plod|dawdl)\w*"
