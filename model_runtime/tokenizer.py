@@ -108,8 +108,8 @@ _CUES = {
     "clockwise": r"clockwise|cw",
     "counterclockwise": rf"{_COUNTER}clockwise|ccw",
     "fast": r"fast|faster|quicker|(?:quick|brisk|rapid|swift|hurried|hasti|speedi)(?:ly)?"
-    r"|(?<!no )(?<!without )(?:hurry|rush)|hurries|hurrying|rush(?:es|ing)|(?:at|full|top) speed|in haste|speedy|flat out"
-    r"|like (?:mad|crazy)|power walk(?:s|ing)?",
+    r"|(?<!no )(?<!without )(?:hurry|rush)|hurries|hurrying|rush(?:es|ing)"
+    r"|(?:at|full|top) speed|in haste|speedy|flat out|like (?:mad|crazy)|power walk(?:s|ing)?",
     "slow": r"slower|(?:slow|unhurried|leisure|sluggish|gradual)(?:ly)?|(?:without|in no) hurry"
     r"|snail|no rush|(?:trudg|plod|dawdl)\w*"
     r"|(?:drag|takes?|taking)\w* (?:his|her|their) (?:feet|time)",
