@@ -28,6 +28,12 @@ _THEN = re.compile(
     r"(?:then|next|afterwards?|after that|after which|finally|followed by)\b(?! to\b)[,:]?\s+",
     re.IGNORECASE,
 )
+# "He walks to the door. He sits down." but not "A tired walk. He is old."
+_SENTENCE = re.compile(
+    r"\s*[.!;]\s+(?=(?:he|she|they)\s+(?!is\b|was\b|has\b|had\b|looks\b|feels\b|seems\b)"
+    r"\w+s\b)",
+    re.IGNORECASE,
+)
 _BEFORE = re.compile(
     r"\s*,?\s+before\s+(?=\w+ing\b)|\s*,\s*before\s+|\s+before\s+(?=he|she|they|it)"
 )
@@ -46,7 +52,8 @@ def split_prompt(prompt: str) -> list[str]:
     text = _OPENING.sub("", " ".join(prompt.strip().split()))
     if turned := _AFTER.match(text[:1].lower() + text[1:]):
         text = f"{turned['first']}, then {turned['second']}"
-    pieces = [piece for half in _BEFORE.split(text) for piece in _THEN.split(half)]
+    sentences = [piece for half in _BEFORE.split(text) for piece in _SENTENCE.split(half)]
+    pieces = [piece for sentence in sentences for piece in _THEN.split(sentence)]
     parts = [part for piece in pieces if (part := piece.strip(" ,.;"))]
     if not 1 < len(parts) <= MOST_PARTS:
         return [prompt]

@@ -23,16 +23,17 @@ from model_runtime.torch_backend import TextEncoder
 from model_runtime.training.foreign import foreign_prompts
 from model_runtime.training.layouts import DataError, read_captions
 from model_runtime.training.paraphrase import mirror_caption, paraphrases
+from model_runtime.training.user_prompts import user_prompts
 
 Array = NDArray[np.floating]
 
 STARTER_EXAMPLES = Path(__file__).with_name("starter_examples.toml")
 
-BOUND = 0.21  # keeps 94 % of the prompts inside in familiarity_calibration.toml and prompts.toml
+BOUND = 0.25  # keeps 97 % of the prompts inside in familiarity_calibration.toml and prompts.toml
 STRANGE_CAPTIONS = 0.05  # share of a model's own captions that may look strange to the others
 FEWEST_CAPTIONS = 20  # below, their likeness to each other says nothing
 SAID = 0.75  # cosine to a caption above which a foreign prompt is none
-MOST_SENTENCES, MOST_KNOWN = 20_000, 3500  # looked at, kept
+MOST_SENTENCES, MOST_KNOWN = 20_000, 7000  # looked at, kept
 MOST_EXAMPLES, LONGEST_EXAMPLE = 40, 8  # words
 REWORDINGS = 12
 
@@ -86,10 +87,11 @@ def short_examples(captions: list[str], embed: Callable[[list[str]], Array]) -> 
 
 
 def _other_wordings(captions: list[str], mirror: bool) -> list[str]:
-    """The captions, their mirror images and paraphrases, distinct."""
+    """The captions, their mirror images, what users would say for them, paraphrases; distinct."""
     sides = captions + ([mirror_caption(text) for text in captions] if mirror else [])
+    asked = [prompt for text in sides for prompt in user_prompts(text)]
     others = [other for text in sides for other in paraphrases(text, REWORDINGS, seed=0)]
-    return list(dict.fromkeys(sides + others))
+    return list(dict.fromkeys(sides + asked + others))
 
 
 def _sample(texts: list[str], first: list[str] | None = None) -> list[str]:

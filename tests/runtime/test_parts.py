@@ -36,6 +36,7 @@ def starter():
         ("walks in, then turns, and finally sits", ["walks in", "a person turns", "a person sits"]),
         ("he stretches before running away", ["he stretches", "running away"]),
         ("After the jump, he walks off", ["the jump", "he walks off"]),
+        ("He walks to a chair. He sits down.", ["He walks to a chair", "He sits down"]),
         ("First do squats, next do jumping jacks", ["do squats", "do jumping jacks"]),
     ],
 )
@@ -49,6 +50,8 @@ def test_actions_are_found_in_their_order(prompt, parts):
         "a person walks forward",
         "a person walks and waves",
         "a person walks next to a wall",
+        "A tired walk. He is old.",
+        "He waits for the bus. It rains.",
         "standing by the door before noon",
         "after a long day he sits down",
         ", then ".join(["jump"] * (MOST_PARTS + 1)),
