@@ -20,9 +20,6 @@ FOREIGN_WEIGHT = 0.6  # of the likeness to foreign prompts; chosen on familiarit
 SOFTNESS = 0.05  # likeness over which `share` goes from 0.5 to 0.73
 MOST_NEAREST = 3
 DISTINCT = 0.8  # cosine above which two examples say the same
-NEAR = 0.95  # cosine to a known prompt from which on a prompt is heard as it is said
-MOST_MOVED = 0.4  # share of known prompts in what is heard of one that is like none of them
-SHARPNESS = 20.0  # of the softmax over cosines that weighs these
 
 
 @dataclass(frozen=True)
@@ -79,19 +76,6 @@ class KnownPrompts:
         margin = float(likeness(sentence, self.known, self.foreign)[0]) - self.bound
         share = float(1.0 / (1.0 + np.exp(-margin / SOFTNESS)))
         return Familiarity(share, margin >= 0.0, self._nearest(sentence[0]))
-
-    def nearer(self, vector: Array) -> Array:
-        """As a model had better hear it: vector (S + cue words,), its sentence moved towards the
-        known ones like it, the further the less it is like any. Between captions and far from them
-        networks that saw few have learned little. NEAR and MOST_MOVED are docs/starter-model.md's.
-        """
-        sentence, cues = np.split(vector, [self.known.shape[1]])
-        said = unit_rows(sentence)
-        cosines = self.known @ said
-        share = np.clip(NEAR - cosines.max(), 0.0, MOST_MOVED)
-        likes = unit_rows(np.exp(SHARPNESS * (cosines - cosines.max())) @ self.known)
-        moved = unit_rows((1.0 - share) * said + share * likes)
-        return np.concatenate([np.linalg.norm(sentence) * moved, cues]).astype(np.float32)
 
     def _nearest(self, sentence: Array) -> tuple[str, ...]:
         """Examples by falling cosine, without those that say the same as one before."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from model_runtime.action_kinds import ActionKinds
 from model_runtime.byte_pairs import BytePairs
 from model_runtime.familiarity import KnownPrompts
 from model_runtime.kit import KIT_FPS, NUM_KIT_FEATURES
@@ -177,6 +178,7 @@ class Networks(ABC):
         tower = card.parts.get("text")
         self.tokenizer = read_tokenizer(card.folder, tower) if tower else None
         self.known = KnownPrompts.read(card)
+        self.kinds = ActionKinds.read(card)
         self._embed = lru_cache(maxsize=RECENT_PROMPTS)(self._embed_one)
 
     @property
@@ -233,7 +235,7 @@ class Networks(ABC):
             raise WeightsError(f"The model '{self.card.name}' has no text tower.")
         rows, truncated = zip(*(self._embed(prompt) for prompt in prompts), strict=True)
         said = np.stack(rows)
-        heard = np.stack([self.known.nearer(row) for row in said]) if self.known else said
+        heard = np.stack([self.kinds.nearer(row) for row in said]) if self.kinds else said
         return Text(heard, said, list(truncated), prompts)
 
     def _embed_one(self, prompt: str) -> tuple[Array, bool]:

@@ -29,7 +29,7 @@ CARD_FILE = "model.json"
 SHIPPED_WEIGHTS = Path(__file__).with_name("weights")
 REQUIRED_PARTS = ("rvq", "base", "residual")
 NETWORK_PARTS = (*REQUIRED_PARTS, "length", "text")
-OTHER_PARTS = ("known_prompts",)  # see familiarity.py
+OTHER_PARTS = ("known_prompts", "action_kinds")  # see familiarity.py and action_kinds.py
 TEXT_KINDS = ("sentence", "clip")
 GRAPHS = {  # what runs on ONNX Runtime -> the part whose weights it takes
     "base": "base",

@@ -71,7 +71,7 @@ def add_known_prompts(
     chosen = examples or short_examples(own, embed)
     matrices = {"known": known, "foreign": foreign, "examples": embed(chosen)}
     config = {"bound": _bound(embed(own), foreign), "examples": chosen}
-    _write(card, {name: each.astype(np.float32) for name, each in matrices.items()}, config)
+    write_part(card, PART, matrices, config)
 
 
 def short_examples(captions: list[str], embed: Callable[[list[str]], Array]) -> list[str]:
@@ -123,15 +123,17 @@ def _bound(captions: Array, foreign: Array) -> float:
     return round(min(BOUND, float(np.quantile(others, STRANGE_CAPTIONS))), 4)
 
 
-def _write(card: ModelCard, tensors: dict[str, Array], config: dict) -> None:
-    file = card.folder / f"{PART}.safetensors"
+def write_part(card: ModelCard, name: str, tensors: dict[str, Array], config: dict) -> None:
+    """A file of tensors, matrices in 8-bit rows, and its entry in the card."""
+    file = card.folder / f"{name}.safetensors"
     draft = file.with_suffix(".part")
-    save_file(pack(tensors, lambda _name: True), draft)
+    whole = {key: each.astype(np.float32) for key, each in tensors.items()}
+    save_file(pack(whole, lambda key: tensors[key].ndim == 2), draft)
     os.replace(draft, file)
     card_file = card.folder / CARD_FILE
     fields = json.loads(card_file.read_text(encoding="utf-8"))
-    fields.pop(PART, None)
-    fields[PART] = file_part(file) | {"config": config}
+    fields.pop(name, None)
+    fields[name] = file_part(file) | {"config": config}
     draft = card_file.with_suffix(".json.part")
     draft.write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
     os.replace(draft, card_file)

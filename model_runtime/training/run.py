@@ -12,6 +12,7 @@ from model_runtime.nets.rvq import Rvq
 from model_runtime.networks import SHIPPED_WEIGHTS
 from model_runtime.torch_backend import TextEncoder
 from model_runtime.training import data, ranks
+from model_runtime.training.action_kinds import add_action_kinds
 from model_runtime.training.checkpoint import load_weights, save_atomically
 from model_runtime.training.codebooks import CodebookTrainer
 from model_runtime.training.export import export, save_statistics, text_part
@@ -160,8 +161,10 @@ def train(
                 export(recipe, start.card.folder, out, out / "model", start.tower_config)
             else:
                 export(recipe, TOWER, out, out / "model")
-            captions = [text for clip in read_clips(folder, "train") for text in clip.captions]
-            add_known_prompts(out / "model", list(dict.fromkeys(captions)), recipe.data.mirror)
+            clips = read_clips(folder, "train")
+            captions = list(dict.fromkeys(text for clip in clips for text in clip.captions))
+            add_known_prompts(out / "model", captions, recipe.data.mirror)
+            add_action_kinds(out / "model", captions, recipe.data.mirror)
             _report(f"The model is in {out / 'model'}")
     finally:
         ranks.leave()
