@@ -117,22 +117,3 @@ def test_an_entry_that_does_not_fit_is_refused(folder: Path):
 
 def test_a_folder_without_it_gives_none(tiny_weights: Path):
     assert KnownPrompts.read(read_card(tiny_weights)) is None
-
-
-def test_a_known_prompt_is_heard_as_it_is_said(prompts):
-    vector = np.concatenate([prompts.known[7], [1.0, 0.0]]).astype(np.float32)
-    np.testing.assert_allclose(prompts.nearer(vector), vector, atol=1e-6)
-
-
-def test_a_strange_prompt_is_heard_nearer_to_the_known_ones(prompts, encoder):
-    said = encoder.embed_corpus(["someone saunters along to the left"], encoder.width + 4)[0]
-    heard = prompts.nearer(said)
-    sentence, moved = said[: encoder.width], heard[: encoder.width]
-    assert np.linalg.norm(moved) == pytest.approx(np.linalg.norm(sentence), rel=1e-5)
-    assert (prompts.known @ moved).max() > (prompts.known @ sentence).max() + 0.03
-    assert sentence @ moved > 0.8 * np.linalg.norm(sentence) ** 2
-    assert heard[encoder.width :].tolist() == [1.0, 0.0, 0.0, 0.0]
-
-
-def test_no_words_stay_none(prompts):
-    assert not prompts.nearer(np.zeros(388, np.float32))[384:].any()
