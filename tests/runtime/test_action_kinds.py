@@ -57,9 +57,9 @@ def test_scenery_is_not_taken_for_the_action(kinds, encoder, prompt, like, unlik
     assert heard[width:].tolist() == vector[width:].tolist()
 
 
-def test_what_is_of_no_kind_is_moved_by_less(kinds, encoder):
+def test_a_prompt_of_no_sure_kind_is_moved_by_less(kinds, encoder):
     sure, unsure = (
-        said(encoder, text) for text in ("grab a pew on that bench", "an accountant files a return")
+        said(encoder, text) for text in ("grab a pew on that bench", "a soldier marching")
     )
     assert kinds.shares(sure).max() > 0.8 > kinds.shares(unsure).max()
     share = kinds.shares(unsure)
