@@ -33,7 +33,7 @@ BOUND = 0.25  # keeps 97 % of the prompts inside in familiarity_calibration.toml
 STRANGE_CAPTIONS = 0.05  # share of a model's own captions that may look strange to the others
 FEWEST_CAPTIONS = 20  # below, their likeness to each other says nothing
 SAID = 0.75  # cosine to a caption above which a foreign prompt is none
-MOST_SENTENCES, MOST_KNOWN = 20_000, 7000  # looked at, kept
+MOST_SENTENCES, MOST_KNOWN = 20_000, 5500  # looked at, kept
 MOST_EXAMPLES, LONGEST_EXAMPLE = 40, 8  # words
 REWORDINGS = 12
 
