@@ -386,15 +386,15 @@ def test_words_ask_for_more_unless_they_say_what_is_kept(networks, shared, clip)
 
 
 def test_the_same_kept_frames_are_filled_as_the_words_say(networks, dance):
-    source = motion_with(dance, kept_but(len(dance), [(30, 70)]))
+    source = motion_with(dance, kept_but(len(dance), [(20, 80)]))
     usual = sampling_for_gaps(networks.card.sampling, has_prompt=True)
-    prompts = [f"a person {does}" for does in ("waves", "kicks", "jumps", "performs squats")]
+    actions = ("directs traffic", "kicks", "jumps", "performs squats")
     fills = [
         pose_to_joints(inpaint(networks, text, source, [0], usual)[0].pose)
-        for text in networks.embed_text(prompts).vectors
+        for text in networks.embed_text([f"a person {does}" for does in actions]).vectors
     ]
     for one, other in combinations(fills, 2):
         assert np.linalg.norm(one - other, axis=-1)[40:60].mean() > 0.1
-    pelvis = [fill[30:70, 0, 1] for fill in fills]
-    assert pelvis[2].max() > pelvis[0].max() + 0.02, "who jumps rises"
+    pelvis = [fill[20:80, 0, 1] for fill in fills]
+    assert pelvis[2].max() > pelvis[0].max() + 0.05, "who jumps rises"
     assert pelvis[3].min() < pelvis[0].min() - 0.08, "who squats sinks"
