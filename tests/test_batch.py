@@ -137,7 +137,7 @@ def test_bad_rows_are_told_with_number_and_reason_and_the_rest_is_made(tmp_path)
         "a person jumps;who;1;1;;missing.glb",
         "a person jumps;glued;1;1;;;glued",
         "a person jumps;many;1;1;;;;;more",
-        "a person waves;wave;1;2",
+        "a person runs;wave;1;2",
     )
     arguments = ["batch", "prompts.csv", "--out", "new/out", "--format", ".npz"]
     ended = run(*arguments, cwd=tmp_path)

@@ -193,7 +193,7 @@ def test_words_become_an_fbx_that_moves_as_the_arrays_say(tmp_path):
 @pytest.mark.slow
 def test_a_film_and_a_glb_from_words(tmp_path):
     pytest.importorskip("bpy", reason="the bpy module is not installed")
-    arguments = ["generate", "a person waves", "--seconds", "0.5", "--out", "a.glb"]
+    arguments = ["generate", "a person runs", "--seconds", "0.5", "--out", "a.glb"]
     ended = run(*arguments, "--preview", "ein Film é.mp4", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.startswith("Wrote a.glb and ein Film é.mp4")
