@@ -16,9 +16,10 @@ from model_runtime.familiarity import unit_rows
 from model_runtime.networks import read_card
 from model_runtime.tokenizer import NUM_CUES
 from model_runtime.torch_backend import TextEncoder
-from model_runtime.training.known_prompts import read_split_captions, write_part
-from model_runtime.training.paraphrase import mirror_caption, paraphrases, third_person
-from model_runtime.training.user_prompts import Kind, read_kinds
+from model_runtime.training.export import write_part
+from model_runtime.training.known_prompts import read_split_captions
+from model_runtime.training.paraphrase import mirror_caption, paraphrases
+from model_runtime.training.user_prompts import kinds_of, read_kinds
 
 Array = NDArray[np.floating]
 
@@ -35,18 +36,17 @@ def add_action_kinds(folder: Path, captions: list[str], mirror: bool = True) -> 
     encoder = TextEncoder.open(folder, card.parts["text"], torch.device("cpu"))
     sides = [mirror_caption(text) for text in captions] if mirror else []
     said = list(dict.fromkeys([*captions, *sides]))
-    kinds = [kind for kind in read_kinds().values() if any(_says(kind, text) for text in said)]
-    members = np.array([[_says(kind, text) for kind in kinds] for text in said]).reshape(
-        len(said), len(kinds)
-    )
+    own = [kinds_of(text) for text in said]
+    kinds = [name for name in read_kinds() if any(name in each for each in own)]
+    members = np.array([[name in each for name in kinds] for each in own]).reshape(len(said), -1)
     others = ~members.any(axis=1)
     if others.any():
         members = np.concatenate([members, others[:, None]], axis=1)
 
     asked = [
         (text, row)
-        for kind, row in zip(kinds, np.eye(members.shape[1]), strict=False)
-        for prompt in kind.prompts
+        for name, row in zip(kinds, np.eye(members.shape[1]), strict=False)  # not for the others
+        for prompt in read_kinds()[name].prompts
         for text in dict.fromkeys([prompt, mirror_caption(prompt)])
     ]
     reworded = [
@@ -65,12 +65,6 @@ def add_action_kinds(folder: Path, captions: list[str], mirror: bool = True) -> 
         "bias": layer.bias.detach().numpy(),
     }
     write_part(card, PART, tensors, {})
-
-
-def _says(kind: Kind, caption: str) -> bool:
-    """Whether a caption or its mirror image is of a kind."""
-    actions = third_person(caption).removeprefix("is ")
-    return any(kind.captions.search(text) for text in (actions, mirror_caption(actions)))
 
 
 def _fit(vectors: Array, goals: Array, num_asked: int, width: int) -> torch.nn.Linear:

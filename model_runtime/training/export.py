@@ -1,5 +1,7 @@
 """Trained checkpoints -> a weights folder that the runtime opens."""
 
+import json
+import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +16,7 @@ from model_runtime.packing import Tensors, pack
 from model_runtime.training.checkpoint import CheckpointError
 from model_runtime.training.graphs import graphs_of
 from model_runtime.training.recipe import Recipe, as_config
-from model_runtime.weights_folder import Part, file_part, write_folder
+from model_runtime.weights_folder import CARD_FILE, ModelCard, Part, file_part, write_folder
 
 TOWER_FILES = ("text.safetensors", "vocabulary.txt")
 
@@ -64,6 +66,22 @@ def export(
     networks = {name: getattr(recipe, name) for name in configs}
     networks["text"] = SentenceTowerConfig(**about["text"]["config"])
     write_folder(out, about, packed, configs, graphs_of(networks))
+
+
+def write_part(card: ModelCard, name: str, tensors: dict[str, np.ndarray], config: dict) -> None:
+    """A file of tensors, matrices in 8-bit rows, and its entry in the card."""
+    file = card.folder / f"{name}.safetensors"
+    draft = file.with_suffix(".part")
+    whole = {key: each.astype(np.float32) for key, each in tensors.items()}
+    save_file(pack(whole, lambda key: tensors[key].ndim == 2), draft)
+    os.replace(draft, file)
+    card_file = card.folder / CARD_FILE
+    fields = json.loads(card_file.read_text(encoding="utf-8"))
+    fields.pop(name, None)
+    fields[name] = file_part(file) | {"config": config}
+    draft = card_file.with_suffix(".json.part")
+    draft.write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
+    os.replace(draft, card_file)
 
 
 def _checkpoint(folder: Path, name: str) -> Path:

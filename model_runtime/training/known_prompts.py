@@ -3,8 +3,6 @@
 `python -m model_runtime.training.known_prompts DATA MODEL` makes it for a model that exists.
 """
 
-import json
-import os
 import random
 import sys
 import tomllib
@@ -14,12 +12,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
 
 from model_runtime.familiarity import DISTINCT, PART, likeness, unit_rows
-from model_runtime.networks import CARD_FILE, ModelCard, file_part, read_card
-from model_runtime.packing import pack
+from model_runtime.networks import read_card
 from model_runtime.torch_backend import TextEncoder
+from model_runtime.training.export import write_part
 from model_runtime.training.foreign import foreign_prompts
 from model_runtime.training.layouts import DataError, read_captions
 from model_runtime.training.paraphrase import mirror_caption, paraphrases
@@ -121,22 +118,6 @@ def _bound(captions: Array, foreign: Array) -> float:
         for row in _spread(captions, 500)
     ]
     return round(min(BOUND, float(np.quantile(others, STRANGE_CAPTIONS))), 4)
-
-
-def write_part(card: ModelCard, name: str, tensors: dict[str, Array], config: dict) -> None:
-    """A file of tensors, matrices in 8-bit rows, and its entry in the card."""
-    file = card.folder / f"{name}.safetensors"
-    draft = file.with_suffix(".part")
-    whole = {key: each.astype(np.float32) for key, each in tensors.items()}
-    save_file(pack(whole, lambda key: tensors[key].ndim == 2), draft)
-    os.replace(draft, file)
-    card_file = card.folder / CARD_FILE
-    fields = json.loads(card_file.read_text(encoding="utf-8"))
-    fields.pop(name, None)
-    fields[name] = file_part(file) | {"config": config}
-    draft = card_file.with_suffix(".json.part")
-    draft.write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
-    os.replace(draft, card_file)
 
 
 if __name__ == "__main__":

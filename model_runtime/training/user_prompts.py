@@ -33,14 +33,23 @@ def read_kinds() -> dict[str, Kind]:
     }
 
 
-def user_prompts(caption: str) -> list[str]:
-    """What people would say for it; of a caption whose mirror image is in the table, mirrored."""
+def kinds_of(caption: str) -> dict[str, bool]:
+    """The kinds that a caption says, by name; True where its mirror image does and it does not."""
     actions = third_person(caption).removeprefix("is ")
     mirrored = mirror_caption(actions)
-    found: dict[str, None] = {}
-    for kind in read_kinds().values():
+    found = {}
+    for name, kind in read_kinds().items():
         if kind.captions.search(actions):
-            found |= dict.fromkeys(kind.prompts)
+            found[name] = False
         elif kind.captions.search(mirrored):
-            found |= dict.fromkeys(mirror_caption(prompt) for prompt in kind.prompts)
+            found[name] = True
+    return found
+
+
+def user_prompts(caption: str) -> list[str]:
+    """What people would say for it; of a caption whose mirror image is in the table, mirrored."""
+    found: dict[str, None] = {}
+    for name, is_mirrored in kinds_of(caption).items():
+        prompts = read_kinds()[name].prompts
+        found |= dict.fromkeys(map(mirror_caption, prompts) if is_mirrored else prompts)
     return list(found)
