@@ -2,7 +2,8 @@
 
 Networks that saw few captions have learned little between them, and take the scenery of a prompt
 ("the builder knocks back a mug of tea on his break") for the action. A linear layer over the
-sentence vector, trained on thousands of prompts by kinds of action, does better: so a prompt that
+sentence vector, trained on thousands of prompts by kinds of action, does better. So the networks
+are told how likely a prompt is of each kind, beside its sentence and cue words; and a prompt that
 is like no caption is heard nearer to captions of its kind.
 """
 
@@ -27,6 +28,11 @@ SHARPNESS = 20.0  # of the softmax over cosines that weighs the captions of a ki
 UNLIKELY = 0.02  # kinds below are not listened to
 
 
+def num_kinds(card: ModelCard) -> int:
+    """How many kinds a model's networks can hear, 0 where its card does not say."""
+    return card.parts[PART].config.get("num_kinds", 0) if card.has(PART) else 0
+
+
 @dataclass(frozen=True)
 class ActionKinds:
     """G kinds, C unit caption vectors (C, S) and which kinds each says, members (C, G)."""
@@ -44,47 +50,47 @@ class ActionKinds:
             return None
         tensors = read_tensors(card.folder, card.parts[PART])
         size = build_config(SentenceTowerConfig, card.parts["text"].config).width
-        count, kinds = tensors["members"].shape if "members" in tensors else (0, 0)
+        count, kinds = len(tensors.get("captions", ())), len(tensors.get("bias", ()))
         expected = {
             "captions": (count, size),
             "members": (count, kinds),
             "weights": (kinds, size + NUM_CUES),
-            "bias": (kinds,),
+            "bias": (num_kinds(card) or kinds,),
         }
         file = card.folder / card.parts[PART].file
         if wrong := differences(expected, {name: each.shape for name, each in tensors.items()}):
             raise WeightsError(f"{file} does not fit its model: {wrong}.")
         members = tensors["members"] > 0.5
         whole = all(np.isfinite(each).all() for each in tensors.values())
-        if not (kinds and members.any(axis=0).all() and whole):
+        if not (members.any() and whole):
             raise WeightsError(f"{file} holds no usable kinds. Fetch or copy it again.")
         return cls(unit_rows(tensors["captions"]), members, tensors["weights"], tensors["bias"])
 
     def shares(self, vector: Array) -> Array:
         """How likely a prompt (S + cue words,) is of each kind, together 1. -> (G,)."""
         size = self.captions.shape[1]
-        cues = np.zeros(NUM_CUES)
-        cues[: len(vector) - size] = vector[size:]
-        told = np.concatenate([SENTENCE_SCALE * unit_rows(vector[:size]), cues])
+        told = np.zeros(size + NUM_CUES)
+        told[: len(vector)] = vector[: len(told)]
+        told[:size] = SENTENCE_SCALE * unit_rows(told[:size])
         logits = self.weights @ told + self.bias
         powers = np.exp(logits - logits.max())
         return powers / powers.sum()
 
     def nearer(self, vector: Array) -> Array:
-        """As a model had better hear it: vector (S + cue words,), its sentence moved towards
-        captions of its kind. The constants are docs/starter-model.md's."""
-        sentence, cues = np.split(vector, [self.captions.shape[1]])
+        """As a model had better hear it: vector (S + others,), its sentence moved towards captions
+        of its kind. The constants are docs/starter-model.md's."""
+        sentence, others = np.split(vector, [self.captions.shape[1]])
         said = unit_rows(sentence)
         cosines = self.captions @ said
         shares = self.shares(vector)
         moved_by = np.clip(STEEPNESS * (NEAR - cosines.max()), 0.0, MOST_MOVED) * shares.max()
         moved = unit_rows((1.0 - moved_by) * said + moved_by * self._likes(cosines, shares))
-        return np.concatenate([np.linalg.norm(sentence) * moved, cues]).astype(np.float32)
+        return np.concatenate([np.linalg.norm(sentence) * moved, others]).astype(np.float32)
 
     def _likes(self, cosines: Array, shares: Array) -> Array:
         """Unit mean of the captions of the likely kinds, those most like the prompt foremost."""
         weights = np.zeros(len(cosines))
-        for kind in np.flatnonzero(shares > UNLIKELY):
+        for kind in np.flatnonzero((shares > UNLIKELY) & self.members.any(axis=0)):
             own = self.members[:, kind]
             powers = np.exp(SHARPNESS * (cosines[own] - cosines[own].max()))
             weights[own] += shares[kind] * powers / powers.sum()

@@ -10,7 +10,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from model_runtime.features import features_to_joints, joints_to_features, place_at_origin
+from model_runtime.features import (
+    above_floor,
+    features_to_joints,
+    joints_to_features,
+    place_at_origin,
+)
 from model_runtime.gap_tokens import asks_for_more, fill_tokens, unknown_tokens
 from model_runtime.gap_travel import bring_home
 from model_runtime.gap_turns import blend
@@ -173,7 +178,7 @@ def _best(networks: Networks, candidates: Tokens, kept: Pose, is_kept: Kept, mos
     floor = pose_to_joints(kept)[..., 1].min()
     attempts = []
     for tokens in candidates:
-        joints = features_to_joints(networks.decode(tokens)[: len(is_kept)])
+        joints = above_floor(features_to_joints(networks.decode(tokens)[: len(is_kept)]))
         made = solve_pose(joints + (0.0, floor, 0.0))
         pose, strain = join(made, kept, is_kept, most)
         attempts.append((strain, Filled(pose, made)))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from model_runtime.action_kinds import ActionKinds
+from model_runtime.action_kinds import ActionKinds, num_kinds
 from model_runtime.byte_pairs import BytePairs
 from model_runtime.familiarity import KnownPrompts
 from model_runtime.kit import KIT_FPS, NUM_KIT_FEATURES
@@ -108,7 +108,8 @@ class Configs:
         """Raises WeightsError where the networks disagree on what they pass to each other."""
         texts = {self.base.text_size, self.residual.text_size}
         texts |= {self.length.text_size} if self.length else set()
-        texts |= {fitting_text_size(self.text, self.base.text_size)} if self.text else set()
+        if self.text:
+            texts.add(fitting_text_size(self.text, self.base.text_size, num_kinds(card)))
         sizes = {
             "codes": {self.rvq.num_codes, self.base.num_codes, self.residual.num_codes},
             "quantizers": {self.rvq.num_quantizers, self.residual.num_quantizers},
@@ -134,12 +135,15 @@ def read_tower_config(folder: Path, tower: Part) -> TowerConfig:
     return read_config(kind, folder, tower)
 
 
-def fitting_text_size(tower: TowerConfig, wanted: int) -> int:
+def fitting_text_size(tower: TowerConfig, wanted: int, num_kinds: int) -> int:
     """The size nearest to `wanted` that texts can have with this tower: our own has its sentence
-    vector and as many cue words as a model hears."""
+    vector, as many cue words as a model hears and, after all of these, kinds of action."""
     if isinstance(tower, ClipTowerConfig):
         return tower.size
-    return min(max(wanted, tower.width), tower.width + NUM_CUES)
+    with_cues = tower.width + NUM_CUES
+    if wanted > with_cues:
+        return with_cues + num_kinds
+    return max(wanted, tower.width)
 
 
 def unusable(folder: Path, part: Part, error: Exception) -> WeightsError:
@@ -229,8 +233,8 @@ class Networks(ABC):
         """Give the memory back; the networks cannot be used any more."""
 
     def embed_text(self, prompts: list[str]) -> Text:
-        """Vector of each prompt, read on its own, with cue words beside the starter's. Raises
-        WeightsError."""
+        """Vector of each prompt, read on its own; beside the starter's sentence vectors stand cue
+        words and kinds of action. Raises WeightsError."""
         if self.tokenizer is None:
             raise WeightsError(f"The model '{self.card.name}' has no text tower.")
         rows, truncated = zip(*(self._embed(prompt) for prompt in prompts), strict=True)
@@ -243,9 +247,12 @@ class Networks(ABC):
         assert self.tokenizer
         pieces = self.tokenizer.encode(prompt)
         sentence = self.run_tower(np.array([pieces.ids], dtype=np.int64))[0]
-        heard = self.configs.base.text_size - len(sentence)
-        cues = cue_words(prompt)[:heard] if isinstance(self.tokenizer, WordPiece) else ()
-        return np.concatenate([sentence, cues]).astype(np.float32), pieces.truncated
+        vector = sentence
+        if isinstance(self.tokenizer, WordPiece):
+            vector = np.concatenate([sentence, cue_words(prompt)])
+            shares = self.kinds.shares(vector) if self.kinds else ()
+            vector = np.concatenate([vector, shares])[: self.configs.base.text_size]
+        return vector.astype(np.float32), pieces.truncated
 
     def predict_base(self, tokens: Tokens, text: Array, valid: NDArray, scale: float) -> Array:
         """tokens (B, N) with MASK, text (B, E), valid (B, N) -> guided logits (B, N, K)."""

@@ -37,7 +37,19 @@ _SENTENCE = re.compile(
 _BEFORE = re.compile(
     r"\s*,?\s+before\s+(?=\w+ing\b)|\s*,\s*before\s+|\s+before\s+(?=he|she|they|it)"
 )
-_AFTER = re.compile(r"^after\s+(?P<first>[^,]+),\s*(?P<second>.+)$")
+_AFTER = re.compile(
+    r"^after\s+(?:(?P<first>[^,]+),\s*(?P<second>.+)"
+    # "after climbing the stairs the landlady carries on"
+    r"|(?P<doing>\w+ing\b.*?)\s+(?P<rest>(?:he|she|they|(?:the|an?)\s+\w+)\s+\w+s\b.+))$"
+)
+# "gets up and walks off", "jogs along, stops and stands still"; nobody does these two at once
+_LEAVES = re.compile(
+    r"(?<!stops)\s*,?\s+and\s+(?=(?:"
+    r"(?:walks|strolls|strides|marches|jogs|runs|sprints|dashes|storms|heads|wanders|carries|goes)"
+    r"\s+(?:off|away|out|on|along)|leaves|stops|freezes|(?:stands|holds|keeps)\s+(?:very\s+)?still)"
+    r"\b)",
+    re.IGNORECASE,
+)
 _OPENING = re.compile(r"^(?:first|at first|to begin with),?\s+", re.IGNORECASE)
 _SUBJECT = re.compile(r"^(?:a|an|the|he|she|they|it|someone|somebody)\b", re.IGNORECASE)
 _THIRD_PERSON = re.compile(r"^\w+[^s\W]s\b")
@@ -51,9 +63,11 @@ def split_prompt(prompt: str) -> list[str]:
     """
     text = _OPENING.sub("", " ".join(prompt.strip().split()))
     if turned := _AFTER.match(text[:1].lower() + text[1:]):
-        text = f"{turned['first']}, then {turned['second']}"
+        first, second = turned["first"] or turned["doing"], turned["second"] or turned["rest"]
+        text = f"{first}, then {second}"
     sentences = [piece for half in _BEFORE.split(text) for piece in _SENTENCE.split(half)]
-    pieces = [piece for sentence in sentences for piece in _THEN.split(sentence)]
+    thens = [piece for sentence in sentences for piece in _THEN.split(sentence)]
+    pieces = [piece for then in thens for piece in _LEAVES.split(then)]
     parts = [part for piece in pieces if (part := piece.strip(" ,.;"))]
     if not 1 < len(parts) <= MOST_PARTS:
         return [prompt]

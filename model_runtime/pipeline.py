@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from model_runtime.features import features_to_joints
+from model_runtime.features import above_floor, features_to_joints
 from model_runtime.kit import at_our_rate, kit_to_joints
 from model_runtime.networks import Networks, Text
 from model_runtime.parts import (
@@ -42,7 +42,7 @@ SHORTEST_ESTIMATE = 10  # tokens; no training clip is shorter than two seconds
 class Motion:
     """One generated clip at 20 fps. Model axes, metres."""
 
-    joints: Array  # (T, 22, 3) as decoded
+    joints: Array  # (T, 22, 3) as decoded, none under the floor
     pose: Pose  # the same as rigid segments, what a rig plays
     features: Array  # (T, 263), or KIT-ML's (T', 251) at 12.5 fps
     tokens: Tokens  # (tokens that cover T, Q)
@@ -196,4 +196,5 @@ def decode(networks: Networks, tokens: Tokens, num_frames: int) -> Motion:
         joints = at_our_rate(kit_to_joints(features, networks.mean), num_frames)
     else:
         joints = features_to_joints(features)
+    joints = above_floor(joints)
     return Motion(joints, solve_pose(joints), features, tokens)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_runtime.evaluation.measures import Windows
-from model_runtime.features import features_to_joints
+from model_runtime.features import above_floor, features_to_joints
 from model_runtime.networks import Networks
 from model_runtime.pipeline import generate_tokens
 from model_runtime.sampling import ABSENT, Sampling, SeededNoise
@@ -78,7 +78,7 @@ def reconstruct(networks: Networks, tokens: Sequence[Tokens], num_layers: int) -
 @dataclass(frozen=True)
 class Generated:
     features: Array  # (T, 263)
-    joints: Array  # (T, 22, 3), as decoded
+    joints: Array  # (T, 22, 3) as decoded, none under the floor
     tokens: Tokens  # (T / 4, Q)
 
 
@@ -124,7 +124,7 @@ def generate(
     for clip, length in zip(tokens, lengths_frames, strict=True):
         own = clip[: tokens_for(length)]
         features = networks.decode(own)[:length]
-        motions.append(Generated(features, features_to_joints(features), own))
+        motions.append(Generated(features, above_floor(features_to_joints(features)), own))
     return motions
 
 

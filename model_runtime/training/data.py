@@ -37,6 +37,7 @@ class Motion:
     features: Array  # (T, 263) float32, physical
     captions: tuple[str, ...]
     weight: float
+    is_one_action: bool = True  # which a short part of the clip can show
 
 
 def mirror_joints(joints: Array) -> Array:
@@ -102,7 +103,12 @@ def joined_motions(clips: list[Clip], recipe: DataRecipe) -> list[Motion]:
         made = make(examples, count, seed=0)
         weight = share * total / max(1, len(made))  # equal: clips were drawn by theirs
         motions += [
-            Motion(each.features, reworded(each.captions, recipe, one_action=one_action), weight)
+            Motion(
+                each.features,
+                reworded(each.captions, recipe, one_action=one_action),
+                weight,
+                one_action,
+            )
             for each in made
         ]
     return motions

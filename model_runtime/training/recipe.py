@@ -81,8 +81,10 @@ class TransformerTraining(Loop):
     condition_drop: float = 0.1
     label_smoothing: float = 0.05
     text_noise: float = 0.02  # standard deviation per dimension of the sentence vector
+    sentence_drop: float = 0.0  # chance of the sentence to be left out: cue words and kinds lead
     random_token: float = 0.1  # share of masked tokens shown as a random token (BERT)
-    crop_chance: float = 0.3  # train on a random part of the clip
+    crop_chance: float = 0.3  # train on a random part of the clip, in which it moves most,
+    shortest_part: float = 0.6  # of at least so much of a clip of one action
 
 
 @dataclass(frozen=True, kw_only=True)

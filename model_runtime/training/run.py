@@ -4,22 +4,30 @@ export; beside them evaluator."""
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from model_runtime.backends import open_networks
 from model_runtime.nets.rvq import Rvq
 from model_runtime.networks import SHIPPED_WEIGHTS
+from model_runtime.tokenizer import NUM_CUES
 from model_runtime.torch_backend import TextEncoder
 from model_runtime.training import data, ranks
-from model_runtime.training.action_kinds import add_action_kinds
+from model_runtime.training.action_kinds import (
+    NUM_KINDS,
+    Tensors,
+    add_action_kinds,
+    read_action_kinds,
+    told_kinds,
+)
 from model_runtime.training.checkpoint import load_weights, save_atomically
 from model_runtime.training.codebooks import CodebookTrainer
 from model_runtime.training.export import export, save_statistics, text_part
 from model_runtime.training.known_prompts import add_known_prompts
 from model_runtime.training.layouts import read_clips
 from model_runtime.training.loop import Stage, run
-from model_runtime.training.recipe import Loop, Recipe, read_recipe
+from model_runtime.training.recipe import Loop, Recipe, RecipeError, read_recipe
 from model_runtime.training.start import Start
 from model_runtime.training.train_decoder import decoder_stage, sample_clips
 from model_runtime.training.train_evaluator import evaluator_stage
@@ -54,6 +62,7 @@ class Training:
         self.tower_config = start.tower_config if start else None
         self.device = ranks.join()
         clips = read_clips(folder, "train", _report)
+        self.captions = distinct_captions(clips)
         self.motions = data.training_motions(clips, recipe.data)
         self.joined = data.joined_motions(clips, recipe.data)
         self.validation = data.plain_motions(read_clips(folder, "val", _report))
@@ -99,6 +108,7 @@ class Training:
         assert training
         folder = self.out / "before_decoder"
         export(self.recipe, self.tower, self.out, folder, self.tower_config)
+        add_action_kinds(folder, self.action_kinds())
         motions = self.motions + self.joined
         sampled = sample_clips(
             open_networks(folder), motions, training.num_sampled, min(training.windows)
@@ -124,9 +134,29 @@ class Training:
         )
 
     def texts(self) -> dict[str, Tensor]:
+        """Text vectors as the recipe's networks hear them. Raises RecipeError for another size."""
         captions = distinct_captions(self.motions + self.joined + self.validation)
         encoder, _ = self.reader()
-        return text_vectors(encoder.embed_corpus(captions, self.recipe.base.text_size), captions)
+        with_cues, wanted = encoder.width + NUM_CUES, self.recipe.base.text_size
+        vectors = encoder.embed_corpus(captions, min(wanted, with_cues))
+        if wanted > with_cues:
+            if wanted != with_cues + NUM_KINDS:
+                raise RecipeError(
+                    f"base.text_size is {wanted}; with kinds of action a text has "
+                    f"{with_cues + NUM_KINDS} numbers."
+                )
+            vectors = np.concatenate(
+                [vectors, told_kinds(self.action_kinds(), captions, vectors)], axis=1
+            )
+        return text_vectors(vectors, captions)
+
+    def action_kinds(self) -> Tensors:
+        """The layer that tells a prompt's kind, and what belongs to it."""
+        said = self.reader()[0], self.captions, self.recipe.data.mirror
+        if ranks.is_first():
+            read_action_kinds(self.out, *said)
+        ranks.wait()
+        return read_action_kinds(self.out, *said)
 
     def reader(self) -> tuple[TextEncoder, str]:
         """The text tower and the SHA-256 of its file."""
@@ -157,14 +187,17 @@ def train(
             for name in every if stage == "all" else (stage,):
                 training.run(name)
         if stage in ("all", "export") and ranks.is_first():
-            if start:
-                export(recipe, start.card.folder, out, out / "model", start.tower_config)
-            else:
-                export(recipe, TOWER, out, out / "model")
-            clips = read_clips(folder, "train")
-            captions = list(dict.fromkeys(text for clip in clips for text in clip.captions))
-            add_known_prompts(out / "model", captions, recipe.data.mirror)
-            add_action_kinds(out / "model", captions, recipe.data.mirror)
-            _report(f"The model is in {out / 'model'}")
+            _export(recipe, folder, out, start)
     finally:
         ranks.leave()
+
+
+def _export(recipe: Recipe, data_folder: Path, out: Path, start: Start | None) -> None:
+    tower, config = (start.card.folder, start.tower_config) if start else (TOWER, None)
+    model = out / "model"
+    export(recipe, tower, out, model, config)
+    captions = distinct_captions(read_clips(data_folder, "train"))
+    encoder = TextEncoder.open(tower, text_part(tower, config), torch.device("cpu"))
+    add_known_prompts(model, captions, recipe.data.mirror)
+    add_action_kinds(model, read_action_kinds(out, encoder, captions, recipe.data.mirror))
+    _report(f"The model is in {model}")

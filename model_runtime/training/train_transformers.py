@@ -4,6 +4,7 @@ Paper, sections 3.2 and 3.3; the masking details are those of MoMask's training 
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,15 +12,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from model_runtime.features import COLUMNS
 from model_runtime.nets.rvq import Rvq
 from model_runtime.nets.transformer import LengthEstimator, MaskedTransformer, ResidualTransformer
 from model_runtime.training.data import Motion
+from model_runtime.training.layouts import Clip
 from model_runtime.training.loop import Losses, Stage
-from model_runtime.training.recipe import Recipe
-from momask_blender.contract.skeleton import FRAMES_PER_TOKEN, MAX_FRAMES
+from model_runtime.training.recipe import LengthTraining, Recipe, TransformerTraining
+from momask_blender.contract.skeleton import FPS, FRAMES_PER_TOKEN, MAX_FRAMES, NUM_JOINTS
 
 MAX_TOKENS = MAX_FRAMES // FRAMES_PER_TOKEN
 MIN_TOKENS = 10  # two seconds
+AROUND = 3  # tokens before and after the liveliest moment that a part of a clip has, too
+SHORTEST_PART = 0.6  # of a clip of several actions; of one action it is the recipe's
 IGNORED = -100  # cross_entropy's own ignore_index
 SENTENCE = 384  # columns of the text vector that noise may touch; the rest are cue words
 
@@ -30,12 +35,14 @@ class Corpus:
 
     tokens: Tensor  # (M, MAX_TOKENS, Q) int64, zero beyond the length
     lengths: Tensor  # (M,) in tokens
+    liveliest: Tensor  # (M,) where a clip moves most, in tokens
+    is_one_action: Tensor  # (M,)
     texts: Tensor  # (V, E), one row for each different caption
     captions: Tensor  # (M, most captions) rows of `texts`, filled up by repetition
     weights: Tensor  # (M,)
 
 
-def distinct_captions(motions: list[Motion]) -> list[str]:
+def distinct_captions(motions: Sequence[Motion | Clip]) -> list[str]:
     return sorted({caption for motion in motions for caption in motion.captions})
 
 
@@ -52,24 +59,37 @@ def tokenize(
     names = sorted(texts)
     rows = {name: row for row, name in enumerate(names)}
     most = max(len(motion.captions) for motion in motions)
-    tokens, lengths, captions, weights = [], [], [], []
+    tokens, lengths, liveliest, is_one_action, captions, weights = [], [], [], [], [], []
     for motion in motions:
         normed = (torch.from_numpy(motion.features).to(device) - mean) / std
+        moment = liveliest_frame(motion.features)
         chosen = [rows[motion.captions[i % len(motion.captions)]] for i in range(most)]
         for offset in range(FRAMES_PER_TOKEN):
             usable = (len(normed) - offset) // FRAMES_PER_TOKEN * FRAMES_PER_TOKEN
             coded = network.encode(normed[None, offset : offset + usable])[0]
             tokens.append(functional.pad(coded, (0, 0, 0, MAX_TOKENS - len(coded))))
             lengths.append(len(coded))
+            liveliest.append((moment - offset) // FRAMES_PER_TOKEN)
+            is_one_action.append(motion.is_one_action)
             captions.append(chosen)
             weights.append(motion.weight)
     return Corpus(
         torch.stack(tokens),
         torch.tensor(lengths, device=device),
+        torch.tensor(liveliest, device=device),
+        torch.tensor(is_one_action, device=device),
         torch.stack([texts[name] for name in names]).to(device),
         torch.tensor(captions, device=device),
         torch.tensor(weights, device=device, dtype=torch.float32),
     )
+
+
+def liveliest_frame(features: np.ndarray) -> int:
+    """In the middle of the second in which joints move most beside the pelvis: a kick, not the
+    steps to the ball. features (T, 263)."""
+    speeds = features[:, COLUMNS["velocities"]].reshape(len(features), NUM_JOINTS, 3)
+    moving = np.linalg.norm(speeds - speeds[:, :1], axis=-1).mean(axis=-1)
+    return int(np.convolve(moving, np.ones(FPS), mode="same").argmax())
 
 
 @dataclass
@@ -80,19 +100,25 @@ class Batch:
     lengths: Tensor  # (B,)
 
 
-def _draw(
-    corpus: Corpus, count: int, noise: float, crop_chance: float, generator: torch.Generator
+def draw_batch(
+    corpus: Corpus, training: TransformerTraining | LengthTraining, generator: torch.Generator
 ) -> Batch:
     """A weighted random batch: random caption, noisy vector, sometimes a part of the clip."""
+    count = training.batch_size
 
     def uniform() -> Tensor:
         return torch.rand(count, generator=generator, device=generator.device)
 
     chosen = torch.multinomial(corpus.weights, count, True, generator=generator)
-    full = corpus.lengths[chosen]
-    part = torch.minimum(full, (full * (0.6 + 0.4 * uniform())).long().clamp(min=MIN_TOKENS))
-    length = torch.where(uniform() < crop_chance, part, full)
-    first = ((full - length + 1) * uniform()).long()
+    length = full = corpus.lengths[chosen]
+    if isinstance(training, TransformerTraining):
+        shortest = torch.where(corpus.is_one_action[chosen], training.shortest_part, SHORTEST_PART)
+        part = (full * (shortest + (1.0 - shortest) * uniform())).long().clamp(min=MIN_TOKENS)
+        length = torch.where(uniform() < training.crop_chance, part.minimum(full), full)
+    moment, room = corpus.liveliest[chosen], full - length
+    earliest = (moment + AROUND - length).clamp(min=0).minimum(room)
+    latest = (moment - AROUND).minimum(room).maximum(earliest)
+    first = earliest + ((latest - earliest + 1) * uniform()).long()
     position = torch.arange(MAX_TOKENS, device=chosen.device)
     source = (first[:, None] + position).clamp(max=MAX_TOKENS - 1)
     tokens = corpus.tokens[chosen].gather(
@@ -100,14 +126,22 @@ def _draw(
     )
     caption = (uniform() * corpus.captions.shape[1]).long()
     text = corpus.texts[corpus.captions[chosen, caption]]
-    blur = torch.randn(text.shape, generator=generator, device=text.device) * noise
+    blur = torch.randn(text.shape, generator=generator, device=text.device) * training.text_noise
     blur[:, SENTENCE:] = 0.0
     return Batch(tokens, position < length[:, None], text + blur, length)
 
 
-def _drop_condition(text: Tensor, chance: float, generator: torch.Generator) -> Tensor:
-    kept = torch.rand(len(text), 1, generator=generator, device=text.device) >= chance
-    return text * kept
+def _drop_condition(
+    text: Tensor, training: TransformerTraining, generator: torch.Generator
+) -> Tensor:
+    """Texts (B, E), some left out, of some others the sentence alone."""
+
+    def kept(chance: float) -> Tensor:
+        return torch.rand(len(text), 1, generator=generator, device=text.device) >= chance
+
+    heard = text * kept(training.condition_drop)
+    heard[:, :SENTENCE] *= kept(training.sentence_drop)
+    return heard
 
 
 def _masked_positions(valid: Tensor, ratio: Tensor, generator: torch.Generator) -> Tensor:
@@ -142,15 +176,13 @@ def base_stage(recipe: Recipe, corpus: Corpus, validation: Corpus) -> Stage:
     network = MaskedTransformer(recipe.base).to(corpus.tokens.device)
 
     def loss(generator: torch.Generator, _step: int) -> Losses:
-        batch = _draw(
-            corpus, training.batch_size, training.text_noise, training.crop_chance, generator
-        )
+        batch = draw_batch(corpus, training, generator)
         draw = torch.rand(training.batch_size, generator=generator, device=batch.text.device)
         masked = _masked_positions(batch.valid, torch.cos(draw * math.pi / 2), generator)
         base = batch.tokens[..., 0]
         shown = _show(network, base, masked, training.random_token, generator)
         shown = shown.masked_fill(~batch.valid, network.pad)
-        text = _drop_condition(batch.text, training.condition_drop, generator)
+        text = _drop_condition(batch.text, training, generator)
         logits = network(shown, text, batch.valid)
         return {"total": _cross_entropy(logits, base, masked, training.label_smoothing)}
 
@@ -179,13 +211,11 @@ def residual_stage(recipe: Recipe, corpus: Corpus, validation: Corpus) -> Stage:
     num_layers = recipe.residual.num_quantizers
 
     def loss(generator: torch.Generator, _step: int) -> Losses:
-        batch = _draw(
-            corpus, training.batch_size, training.text_noise, training.crop_chance, generator
-        )
+        batch = draw_batch(corpus, training, generator)
         draw = torch.rand(training.batch_size, generator=generator, device=batch.text.device)
         # Lower layers carry more of the motion and are drawn more often (MoMask's schedule).
         q = ((1 - torch.cos(draw * math.pi / 2)) * (num_layers - 2)).round().long() + 1
-        text = _drop_condition(batch.text, training.condition_drop, generator)
+        text = _drop_condition(batch.text, training, generator)
         return {"total": _layer_loss(network, batch, q, text, training.label_smoothing)}
 
     @torch.no_grad()
@@ -228,7 +258,7 @@ def length_stage(recipe: Recipe, corpus: Corpus, validation: Corpus) -> Stage:
     network = LengthEstimator(recipe.length).to(corpus.tokens.device)
 
     def loss(generator: torch.Generator, _step: int) -> Losses:
-        batch = _draw(corpus, training.batch_size, training.text_noise, 0.0, generator)
+        batch = draw_batch(corpus, training, generator)
         return {"total": functional.cross_entropy(network(batch.text), batch.lengths)}
 
     @torch.no_grad()

@@ -17,6 +17,8 @@ from model_runtime.parts import (
 from model_runtime.pipeline import as_condition, generate, read_prompt
 from model_runtime.weights_folder import find_weights
 
+WALKS_OFF = "a person walks off"
+
 
 @pytest.fixture(scope="module")
 def starter():
@@ -38,6 +40,13 @@ def starter():
         ("After the jump, he walks off", ["the jump", "he walks off"]),
         ("He walks to a chair. He sits down.", ["He walks to a chair", "He sits down"]),
         ("First do squats, next do jumping jacks", ["do squats", "do jumping jacks"]),
+        ("she gets up from her desk and walks off", ["she gets up from her desk", WALKS_OFF]),
+        ("he runs and stands still", ["he runs", "a person stands still"]),
+        ("After climbing the stairs the cook goes on", ["climbing the stairs", "the cook goes on"]),
+        (
+            "after jogging in the park she stops and stands still",
+            ["jogging in the park", "she stops and stands still"],
+        ),
     ],
 )
 def test_actions_are_found_in_their_order(prompt, parts):
@@ -54,6 +63,8 @@ def test_actions_are_found_in_their_order(prompt, parts):
         "He waits for the bus. It rains.",
         "standing by the door before noon",
         "after a long day he sits down",
+        "after washing the dishes the boys dance",
+        "a man walks to a stool and sits down",
         ", then ".join(["jump"] * (MOST_PARTS + 1)),
         "then",
         "",

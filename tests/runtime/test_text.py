@@ -228,8 +228,9 @@ def test_a_missing_scale_is_named():
 
 def test_a_model_hears_as_many_cues_as_its_text_size_has_room_for():
     tower = SentenceTowerConfig(num_pieces=1)
-    assert [fitting_text_size(tower, size) for size in (384, 388, 394)] == [384, 388, 394]
-    assert fitting_text_size(tower, 512) == 394
+    for num_kinds, most in ((0, 394), (69, 463)):
+        sizes = [fitting_text_size(tower, size, num_kinds) for size in (384, 388, 394, 463, 512)]
+        assert sizes == [384, 388, 394, most, most]
     encoder = TextEncoder.open(STARTER, read_card(STARTER).parts["text"], torch.device("cpu"))
     short, whole = (encoder.embed_corpus(["turns left quickly"], size) for size in (388, 394))
     assert short[0, 384:].tolist() == [1, 0, 0, 0]
