@@ -9,6 +9,7 @@ further than a little into its neighbours, and near a border from both.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -25,7 +26,7 @@ SHORTEST = 6  # tokens of a stretch; a shorter clip is led by all of its prompts
 
 _THEN = re.compile(
     r"\s*(?:[,;.]\s*|\s)(?:(?:and|but)\s+)?"
-    r"(?:then|next|afterwards?|after that|after which|finally|followed by)\b(?! to\b)[,:]?\s+",
+    r"(?:then|next(?! to\b)|afterwards?|after that|after which|finally|followed by)\b[,:]?\s+",
     re.IGNORECASE,
 )
 # "He walks to the door. He sits down." but not "A tired walk. He is old."
@@ -53,6 +54,15 @@ _LEAVES = re.compile(
 _OPENING = re.compile(r"^(?:first|at first|to begin with),?\s+", re.IGNORECASE)
 _SUBJECT = re.compile(r"^(?:a|an|the|he|she|they|it|someone|somebody)\b", re.IGNORECASE)
 _THIRD_PERSON = re.compile(r"^\w+[^s\W]s\b")
+_WHERE = re.compile(
+    r"(?:forwards?|backwards?|sideways|(?:to the )?(?:left|right)|faster|slower)(?: again)?",
+    re.IGNORECASE,
+)
+_VERB = re.compile(
+    r"^\w+(?=\s+(?:slowly |quickly )?(?:forward|backward|sideways|left|right|to the))"  # "run left"
+    r"|\b(?!\w*wards\b)(?<!\bthe )(?<!\ba )(?<!\ban )\w+[^s\W]s\b",  # "the man walks"
+    re.IGNORECASE,
+)
 
 
 def split_prompt(prompt: str) -> list[str]:
@@ -71,7 +81,7 @@ def split_prompt(prompt: str) -> list[str]:
     parts = [part for piece in pieces if (part := piece.strip(" ,.;"))]
     if not 1 < len(parts) <= MOST_PARTS:
         return [prompt]
-    return [parts[0], *(_with_subject(part) for part in parts[1:])]
+    return [parts[0], *(_completed(part, before) for before, part in pairwise(parts))]
 
 
 def joined_prompt(parts: Sequence[str]) -> str:
@@ -79,8 +89,11 @@ def joined_prompt(parts: Sequence[str]) -> str:
     return ", then ".join(parts)
 
 
-def _with_subject(part: str) -> str:
-    """Captions have one, and a prompt says it once: "sits down" -> "a person sits down"."""
+def _completed(part: str, before: str) -> str:
+    """What a prompt says once and captions always: "walks left" and "right again" -> "a person
+    walks right again", and "sits down" -> "a person sits down"."""
+    if _WHERE.fullmatch(part) and (verb := _VERB.search(before)):
+        part = f"{verb[0].lower()} {part}"
     has_none = _THIRD_PERSON.match(part) and not _SUBJECT.match(part)
     return f"a person {part}" if has_none else part
 

@@ -41,6 +41,10 @@ def starter():
         ("He walks to a chair. He sits down.", ["He walks to a chair", "He sits down"]),
         ("First do squats, next do jumping jacks", ["do squats", "do jumping jacks"]),
         ("she gets up from her desk and walks off", ["she gets up from her desk", WALKS_OFF]),
+        ("walks backwards, then forwards", ["walks backwards", "a person walks forwards"]),
+        ("Strafe left, then to the right", ["Strafe left", "strafe to the right"]),
+        ("a man walks slowly, then faster", ["a man walks slowly", "a person walks faster"]),
+        ("jumps, then right away sits", ["jumps", "right away sits"]),
         ("he runs and stands still", ["he runs", "a person stands still"]),
         ("After climbing the stairs the cook goes on", ["climbing the stairs", "the cook goes on"]),
         (
