@@ -1,10 +1,10 @@
-"""What kind of action a prompt asks for, and captions that say it as the networks heard it.
+"""What kind of action a prompt asks for, told beside its sentence.
 
 Networks that saw few captions have learned little between them, and take the scenery of a prompt
 ("the builder knocks back a mug of tea on his break") for the action. A linear layer over the
 sentence vector, trained on thousands of prompts by kinds of action, does better. So the networks
-are told how likely a prompt is of each kind, beside its sentence and cue words; and a prompt that
-is like no caption is heard nearer to captions of its kind.
+are told how likely a prompt is of each kind, after its sentence and cue words; and of a prompt that
+is like no caption they hear the sentence less.
 """
 
 from dataclasses import dataclass
@@ -21,11 +21,9 @@ Array = NDArray[np.floating]
 
 PART = "action_kinds"  # of a weights folder
 SENTENCE_SCALE = 8.0  # of the unit sentence vector beside cues of 0 and 1, where kinds are told
-NEAR = 0.95  # cosine to a caption from which on a prompt is heard as it is said; below,
-STEEPNESS = 2.0  # it is moved by so much of the difference,
-MOST_MOVED = 0.6  # at most by this share, and by less where its kind is not sure
-SHARPNESS = 20.0  # of the softmax over cosines that weighs the captions of a kind
-UNLIKELY = 0.02  # kinds below are not listened to
+ALIKE = 0.8  # cosine to a caption from which on a prompt's sentence is heard as it is said; below,
+OFF_FLOOR = 0.1  # likelihood of kinds off the floor from which on motions may stay in the air
+SOFTLY = 0.4  # so much of it. Both were chosen on prompts: docs/starter-model.md
 
 
 def num_kinds(card: ModelCard) -> int:
@@ -35,63 +33,53 @@ def num_kinds(card: ModelCard) -> int:
 
 @dataclass(frozen=True)
 class ActionKinds:
-    """G kinds, C unit caption vectors (C, S) and which kinds each says, members (C, G)."""
+    """G kinds, and the C captions (unit vectors) of which the networks have learned them."""
 
-    captions: Array
-    members: NDArray[np.bool_]
+    captions: Array  # (C, S)
     weights: Array  # (G, S + NUM_CUES)
     bias: Array  # (G,)
+    off_floor: NDArray[np.bool_]  # (G,) where clips have nothing on the floor for long: ladders
 
     @classmethod
     def read(cls, card: ModelCard) -> "ActionKinds | None":
-        """None for a model that has none or reads no text. Raises WeightsError for a damaged
+        """None for a model whose networks hear no kinds. Raises WeightsError for a damaged
         file."""
-        if not (card.has(PART) and card.has("text")):
+        if not (num_kinds(card) and card.has("text")):
             return None
         tensors = read_tensors(card.folder, card.parts[PART])
         size = build_config(SentenceTowerConfig, card.parts["text"].config).width
-        count, kinds = len(tensors.get("captions", ())), len(tensors.get("bias", ()))
         expected = {
-            "captions": (count, size),
-            "members": (count, kinds),
-            "weights": (kinds, size + NUM_CUES),
-            "bias": (num_kinds(card) or kinds,),
+            "captions": (len(tensors.get("captions", ())), size),
+            "weights": (num_kinds(card), size + NUM_CUES),
+            "bias": (num_kinds(card),),
+            "off_floor": (num_kinds(card),),
         }
         file = card.folder / card.parts[PART].file
         if wrong := differences(expected, {name: each.shape for name, each in tensors.items()}):
             raise WeightsError(f"{file} does not fit its model: {wrong}.")
-        members = tensors["members"] > 0.5
         whole = all(np.isfinite(each).all() for each in tensors.values())
-        if not (members.any() and whole):
+        if not (len(tensors["captions"]) and whole):
             raise WeightsError(f"{file} holds no usable kinds. Fetch or copy it again.")
-        return cls(unit_rows(tensors["captions"]), members, tensors["weights"], tensors["bias"])
+        off_floor = tensors["off_floor"] > 0.5
+        return cls(unit_rows(tensors["captions"]), tensors["weights"], tensors["bias"], off_floor)
 
     def shares(self, vector: Array) -> Array:
         """How likely a prompt (S + cue words,) is of each kind, together 1. -> (G,)."""
         size = self.captions.shape[1]
-        told = np.zeros(size + NUM_CUES)
-        told[: len(vector)] = vector[: len(told)]
-        told[:size] = SENTENCE_SCALE * unit_rows(told[:size])
+        told = np.concatenate([SENTENCE_SCALE * unit_rows(vector[:size]), vector[size:]])
         logits = self.weights @ told + self.bias
         powers = np.exp(logits - logits.max())
         return powers / powers.sum()
 
-    def nearer(self, vector: Array) -> Array:
-        """As a model had better hear it: vector (S + others,), its sentence moved towards captions
-        of its kind. The constants are docs/starter-model.md's."""
-        sentence, others = np.split(vector, [self.captions.shape[1]])
-        said = unit_rows(sentence)
-        cosines = self.captions @ said
-        shares = self.shares(vector)
-        moved_by = np.clip(STEEPNESS * (NEAR - cosines.max()), 0.0, MOST_MOVED) * shares.max()
-        moved = unit_rows((1.0 - moved_by) * said + moved_by * self._likes(cosines, shares))
-        return np.concatenate([np.linalg.norm(sentence) * moved, others]).astype(np.float32)
+    def heard(self, vector: Array) -> Array:
+        """A prompt (S + cue words,) as the networks had better hear it: (S + cue words + G,)."""
+        size = self.captions.shape[1]
+        is_alike = (self.captions @ unit_rows(vector[:size])).max() >= ALIKE
+        sentence = vector[:size] * (1.0 if is_alike else SOFTLY)
+        return np.concatenate([sentence, vector[size:], self.shares(vector)])
 
-    def _likes(self, cosines: Array, shares: Array) -> Array:
-        """Unit mean of the captions of the likely kinds, those most like the prompt foremost."""
-        weights = np.zeros(len(cosines))
-        for kind in np.flatnonzero((shares > UNLIKELY) & self.members.any(axis=0)):
-            own = self.members[:, kind]
-            powers = np.exp(SHARPNESS * (cosines[own] - cosines[own].max()))
-            weights[own] += shares[kind] * powers / powers.sum()
-        return unit_rows(weights @ self.captions)
+    def stay_on_floor(self, texts: Array) -> bool:
+        """Whether none of the texts as heard, (E,) or (P, E), is likely of a kind off the floor.
+        One without words may be anything."""
+        shares = np.atleast_2d(texts)[:, -len(self.bias) :]
+        return bool((shares[:, ~self.off_floor].sum(axis=1) > 1.0 - OFF_FLOOR).all())

@@ -71,7 +71,7 @@ class KnownPrompts:
         )
 
     def judge(self, vector: Array) -> Familiarity:
-        """vector (S + cue words,), as a prompt is said (`Text.said`)."""
+        """vector (S + cue words and kinds,), of which the sentence alone counts."""
         sentence = unit_rows(vector[None, : self.known.shape[1]])
         margin = float(likeness(sentence, self.known, self.foreign)[0]) - self.bound
         share = float(1.0 / (1.0 + np.exp(-margin / SOFTNESS)))

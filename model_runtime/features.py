@@ -8,7 +8,6 @@ a "forward" that mixes hips and shoulders of opposite sign, and no heading chang
 from itertools import accumulate
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from momask_blender.contract import rotation
@@ -55,8 +54,6 @@ RAW_OFFSETS = np.array([(0, 0, 0)] + [_AXES[name] for name in _DIRECTIONS], dtyp
 # arm chains begin, are relative to the root and not to spine3.
 _ROTATION_PARENTS = np.array(PARENTS)
 _ROTATION_PARENTS[[INDEX["left_collar"], INDEX["right_collar"]]] = INDEX["pelvis"]
-
-RAISING = 3  # frames before and after one that is raised out of the floor, twice
 
 UP, FORWARD = np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0])
 
@@ -202,15 +199,3 @@ def features_to_joints(features: Array, *, repair_yaw: bool = True) -> Array:
     root[:, 1] = features[:, where["root_height"]][:, 0]
     joints[:, 0] = root
     return joints
-
-
-def above_floor(joints: Array) -> Array:
-    """Decoded joints (T, J, 3), the whole body raised where some are under the floor at y = 0: by
-    their depth, and gently before and after."""
-    depth = np.maximum(0.0, -joints[..., 1].min(axis=1))
-    if not depth.any():
-        return joints
-    window = 2 * RAISING + 1
-    deepest = sliding_window_view(np.pad(depth, 2 * RAISING, mode="edge"), window).max(axis=-1)
-    raised = sliding_window_view(deepest, window).mean(axis=-1)  # of maxima that all have the frame
-    return joints + raised[:, None, None] * UP

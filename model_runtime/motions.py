@@ -188,7 +188,7 @@ def notices(networks: Networks, text: Text, job: int) -> Iterator[Notice]:
 
 def _about_unknown(model: str, known: KnownPrompts, text: Text) -> Notice | None:
     """Of several actions it names the unknown ones, and offers others for the first of them."""
-    judged = [known.judge(vector) for vector in text.said]
+    judged = [known.judge(vector) for vector in text.vectors]
     unknown = [part for part, each in enumerate(judged) if not each.is_known]
     if not unknown:
         return None

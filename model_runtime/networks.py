@@ -68,11 +68,9 @@ RECENT_PROMPTS = 64  # whose vectors are kept: the next seed or edit does not re
 
 @dataclass(frozen=True)
 class Text:
-    """Embedded prompts: vectors (B, E) that lead the networks and as they were said, which of them
-    were too long to be read whole, the words."""
+    """Embedded prompts: vectors (B, E), which of them were too long to be read whole, the words."""
 
     vectors: Array
-    said: Array
     truncated: list[bool]
     prompts: list[str]
 
@@ -182,7 +180,7 @@ class Networks(ABC):
         tower = card.parts.get("text")
         self.tokenizer = read_tokenizer(card.folder, tower) if tower else None
         self.known = KnownPrompts.read(card)
-        self.kinds = ActionKinds.read(card)
+        self.kinds = ActionKinds.read(card) if self.hears_kinds else None
         self._embed = lru_cache(maxsize=RECENT_PROMPTS)(self._embed_one)
 
     @property
@@ -195,6 +193,17 @@ class Networks(ABC):
         """Whether its text vectors tell what a prompt says first and what it says then: CLIP's do,
         a mean over word pieces does not."""
         return not isinstance(self.configs.text, SentenceTowerConfig)
+
+    @property
+    def hears_kinds(self) -> bool:
+        """Whether its texts have room for kinds of action beside sentence and cue words."""
+        tower = self.configs.text
+        with_cues = tower.width + NUM_CUES if isinstance(tower, SentenceTowerConfig) else None
+        return with_cues is not None and self.configs.base.text_size > with_cues
+
+    def stays_on_floor(self, text: Array) -> bool:
+        """Whether no part of a text (E,) or (P, E) is likely to climb or to sit high."""
+        return self.kinds is not None and self.kinds.stay_on_floor(text)
 
     def frames_for(self, num_frames: int) -> int:
         """How many frames of its own cover `num_frames` at 20 fps."""
@@ -238,9 +247,7 @@ class Networks(ABC):
         if self.tokenizer is None:
             raise WeightsError(f"The model '{self.card.name}' has no text tower.")
         rows, truncated = zip(*(self._embed(prompt) for prompt in prompts), strict=True)
-        said = np.stack(rows)
-        heard = np.stack([self.kinds.nearer(row) for row in said]) if self.kinds else said
-        return Text(heard, said, list(truncated), prompts)
+        return Text(np.stack(rows), list(truncated), prompts)
 
     def _embed_one(self, prompt: str) -> tuple[Array, bool]:
         """A prompt's vector (E,), and whether it was too long to be read whole."""
@@ -250,8 +257,9 @@ class Networks(ABC):
         vector = sentence
         if isinstance(self.tokenizer, WordPiece):
             vector = np.concatenate([sentence, cue_words(prompt)])
-            shares = self.kinds.shares(vector) if self.kinds else ()
-            vector = np.concatenate([vector, shares])[: self.configs.base.text_size]
+            vector = (
+                self.kinds.heard(vector) if self.kinds else vector[: self.configs.base.text_size]
+            )
         return vector.astype(np.float32), pieces.truncated
 
     def predict_base(self, tokens: Tokens, text: Array, valid: NDArray, scale: float) -> Array:

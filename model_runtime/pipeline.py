@@ -8,7 +8,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from model_runtime.features import above_floor, features_to_joints
+from model_runtime.features import features_to_joints
+from model_runtime.floor import above_floor, down_to_floor
 from model_runtime.kit import at_our_rate, kit_to_joints
 from model_runtime.networks import Networks, Text
 from model_runtime.parts import (
@@ -42,7 +43,7 @@ SHORTEST_ESTIMATE = 10  # tokens; no training clip is shorter than two seconds
 class Motion:
     """One generated clip at 20 fps. Model axes, metres."""
 
-    joints: Array  # (T, 22, 3) as decoded, none under the floor
+    joints: Array  # (T, 22, 3) as decoded, neither under the floor nor hovering
     pose: Pose  # the same as rigid segments, what a rig plays
     features: Array  # (T, 263), or KIT-ML's (T', 251) at 12.5 fps
     tokens: Tokens  # (tokens that cover T, Q)
@@ -95,8 +96,8 @@ def generate(
     tokens = generate_tokens(networks, text, frames, noises, sampling, report)
     report.begin("Decoding")
     motions = []
-    for clip_tokens, length in zip(tokens, frames, strict=True):
-        motions.append(decode(networks, clip_tokens, length))
+    for clip_tokens, length, said in zip(tokens, frames, text, strict=True):
+        motions.append(decode(networks, clip_tokens, length, networks.stays_on_floor(said)))
         report.step()
     return motions
 
@@ -187,8 +188,9 @@ def estimate_frames(networks: Networks, text: Array, noises: Sequence[SeededNois
     return [int(n) * FRAMES_PER_TOKEN for n in np.clip(tokens, SHORTEST_ESTIMATE, longest)]
 
 
-def decode(networks: Networks, tokens: Tokens, num_frames: int) -> Motion:
-    """tokens (N, Q) -> the first `num_frames` (20 fps) of the motion that they code."""
+def decode(networks: Networks, tokens: Tokens, num_frames: int, on_floor: bool) -> Motion:
+    """tokens (N, Q) -> the first `num_frames` (20 fps) of the motion that they code. `on_floor`: it
+    is none that climbs or sits high."""
     own_frames = networks.frames_for(num_frames)
     tokens = tokens[: tokens_for(own_frames)]
     features = networks.decode(tokens)[:own_frames]
@@ -196,5 +198,5 @@ def decode(networks: Networks, tokens: Tokens, num_frames: int) -> Motion:
         joints = at_our_rate(kit_to_joints(features, networks.mean), num_frames)
     else:
         joints = features_to_joints(features)
-    joints = above_floor(joints)
+    joints = above_floor(down_to_floor(joints) if on_floor else joints)
     return Motion(joints, solve_pose(joints), features, tokens)

@@ -92,7 +92,7 @@ class TextEncoder:
 
     @torch.inference_mode()
     def embed_corpus(self, prompts: list[str], size: int) -> Array:
-        """As prompts are said (`Text.said`), up to rounding: (B, size), cue words at the end."""
+        """Sentence vectors and, as far as `size` has room, cue words: (B, size)."""
         vectors = np.empty((len(prompts), size), dtype=np.float32)
         vectors[:, self.width :] = [cue_words(each)[: size - self.width] for each in prompts]
         for rows, ids in self._equally_long(prompts):

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_runtime.evaluation.measures import Windows
-from model_runtime.features import above_floor, features_to_joints
+from model_runtime.features import features_to_joints
+from model_runtime.floor import above_floor, down_to_floor
 from model_runtime.networks import Networks
 from model_runtime.pipeline import generate_tokens
 from model_runtime.sampling import ABSENT, Sampling, SeededNoise
@@ -78,7 +79,7 @@ def reconstruct(networks: Networks, tokens: Sequence[Tokens], num_layers: int) -
 @dataclass(frozen=True)
 class Generated:
     features: Array  # (T, 263)
-    joints: Array  # (T, 22, 3) as decoded, none under the floor
+    joints: Array  # (T, 22, 3), neither under the floor nor hovering
     tokens: Tokens  # (T / 4, Q)
 
 
@@ -121,10 +122,12 @@ def generate(
     noises = [SeededNoise(seed) for seed in seeds]
     tokens = generate_tokens(networks, text, lengths_frames, noises, sampling)
     motions = []
-    for clip, length in zip(tokens, lengths_frames, strict=True):
+    for clip, length, said in zip(tokens, lengths_frames, text, strict=True):
         own = clip[: tokens_for(length)]
         features = networks.decode(own)[:length]
-        motions.append(Generated(features, above_floor(features_to_joints(features)), own))
+        joints = features_to_joints(features)
+        joints = above_floor(down_to_floor(joints) if networks.stays_on_floor(said) else joints)
+        motions.append(Generated(features, joints, own))
     return motions
 
 

@@ -1,11 +1,7 @@
-"""Captions -> the part of a weights folder that tells a prompt's kind of action.
+"""Captions -> the part of a weights folder that tells a prompt's kind of action."""
 
-`python -m model_runtime.training.action_kinds DATA MODEL` makes it for a model that exists and does
-not hear kinds itself.
-"""
-
-import sys
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +16,6 @@ from model_runtime.tokenizer import NUM_CUES
 from model_runtime.torch_backend import TextEncoder
 from model_runtime.training.checkpoint import load_weights, save_atomically
 from model_runtime.training.export import write_part
-from model_runtime.training.known_prompts import read_split_captions
 from model_runtime.training.paraphrase import mirror_caption, paraphrases
 from model_runtime.training.user_prompts import kinds_of, read_kinds
 
@@ -35,9 +30,12 @@ NOISE = 0.02  # added to the unit sentence vectors, so that the layer leans on a
 FOLDS = 5
 
 
-def fit_action_kinds(encoder: TextEncoder, captions: list[str], mirror: bool) -> Tensors:
+def fit_action_kinds(
+    encoder: TextEncoder, captions: list[str], mirror: bool, learned: Array | None = None
+) -> Tensors:
     """What ActionKinds holds, and beside it the layers of which its own is the mean: each was
-    fitted without a fifth of users' prompts, see `told_kinds`."""
+    fitted without a fifth of users' prompts, see `told_kinds`. `learned`: caption vectors (C, S) of
+    a model that training goes on from."""
     sides = [mirror_caption(text) for text in captions] if mirror else []
     said = list(dict.fromkeys([*captions, *sides]))
     members = np.array([_members(text) for text in said])
@@ -63,11 +61,12 @@ def fit_action_kinds(encoder: TextEncoder, captions: list[str], mirror: bool) ->
         layers.append(_fit(vectors[seen], goals[seen], num_asked, encoder.width))
     weights = np.stack([layer.weight.detach().numpy() for layer in layers])
     bias = np.stack([layer.bias.detach().numpy() for layer in layers])
+    known = unit_rows(encoder.embed_corpus(said, encoder.width))
     return {
-        "captions": unit_rows(encoder.embed_corpus(said, encoder.width)),
-        "members": members.astype(np.float32),
+        "captions": known if learned is None else np.concatenate([learned, known]),
         "weights": weights.mean(axis=0),
         "bias": bias.mean(axis=0),
+        "off_floor": np.array([*(kind.off_floor for kind in read_kinds().values()), True], float),
         "fold_weights": weights,
         "fold_bias": bias,
     }
@@ -92,10 +91,10 @@ def told_kinds(tensors: Tensors, texts: list[str], vectors: Array) -> Array:
     since that is how well new prompts will be told."""
     asked = {prompt for kind in read_kinds().values() for prompt in kind.prompts}
     asked |= {mirror_caption(prompt) for prompt in asked}
-    captions, members = unit_rows(tensors["captions"]), tensors["members"] > 0.5
-    whole = ActionKinds(captions, members, tensors["weights"], tensors["bias"])
+    captions, off_floor = tensors["captions"], tensors["off_floor"] > 0.5
+    whole = ActionKinds(captions, tensors["weights"], tensors["bias"], off_floor)
     folds = [
-        ActionKinds(captions, members, weights, bias)
+        ActionKinds(captions, weights, bias, off_floor)
         for weights, bias in zip(tensors["fold_weights"], tensors["fold_bias"], strict=True)
     ]
     return np.stack(
@@ -106,15 +105,12 @@ def told_kinds(tensors: Tensors, texts: list[str], vectors: Array) -> Array:
     ).astype(np.float32)
 
 
-def read_action_kinds(
-    folder: Path, encoder: TextEncoder, captions: list[str], mirror: bool
-) -> Tensors:
+def read_action_kinds(folder: Path, fit: Callable[[], Tensors]) -> Tensors:
     """Of a training folder: fitted when first asked for, so that all its stages hear the same.
     Raises CheckpointError."""
     file = folder / f"{PART}.safetensors"
     if not file.is_file():
-        tensors = fit_action_kinds(encoder, captions, mirror)
-        save_atomically({name: torch.from_numpy(each) for name, each in tensors.items()}, file)
+        save_atomically({name: torch.from_numpy(each) for name, each in fit().items()}, file)
     return {name: each.numpy() for name, each in load_weights(file).items()}
 
 
@@ -144,12 +140,3 @@ def _fit(vectors: Array, goals: Array, num_asked: int, width: int) -> torch.nn.L
             loss.backward()
             optimizer.step()
     return layer
-
-
-def main(data: Path, model: Path) -> None:
-    encoder = TextEncoder.open(model, read_card(model).parts["text"], torch.device("cpu"))
-    add_action_kinds(model, fit_action_kinds(encoder, read_split_captions(data), mirror=True))
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))

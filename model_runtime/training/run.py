@@ -2,12 +2,14 @@
 export; beside them evaluator."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from model_runtime.action_kinds import PART
 from model_runtime.backends import open_networks
 from model_runtime.nets.rvq import Rvq
 from model_runtime.networks import SHIPPED_WEIGHTS
@@ -18,6 +20,7 @@ from model_runtime.training.action_kinds import (
     NUM_KINDS,
     Tensors,
     add_action_kinds,
+    fit_action_kinds,
     read_action_kinds,
     told_kinds,
 )
@@ -108,7 +111,8 @@ class Training:
         assert training
         folder = self.out / "before_decoder"
         export(self.recipe, self.tower, self.out, folder, self.tower_config)
-        add_action_kinds(folder, self.action_kinds())
+        if _hears_kinds(self.recipe, self.reader()[0]):
+            add_action_kinds(folder, self.action_kinds())
         motions = self.motions + self.joined
         sampled = sample_clips(
             open_networks(folder), motions, training.num_sampled, min(training.windows)
@@ -137,26 +141,25 @@ class Training:
         """Text vectors as the recipe's networks hear them. Raises RecipeError for another size."""
         captions = distinct_captions(self.motions + self.joined + self.validation)
         encoder, _ = self.reader()
-        with_cues, wanted = encoder.width + NUM_CUES, self.recipe.base.text_size
-        vectors = encoder.embed_corpus(captions, min(wanted, with_cues))
-        if wanted > with_cues:
-            if wanted != with_cues + NUM_KINDS:
+        size, with_cues = self.recipe.base.text_size, encoder.width + NUM_CUES
+        vectors = encoder.embed_corpus(captions, min(size, with_cues))
+        if size > with_cues:
+            if size != with_cues + NUM_KINDS:
                 raise RecipeError(
-                    f"base.text_size is {wanted}; with kinds of action a text has "
+                    f"base.text_size is {size}; with kinds of action a text has "
                     f"{with_cues + NUM_KINDS} numbers."
                 )
-            vectors = np.concatenate(
-                [vectors, told_kinds(self.action_kinds(), captions, vectors)], axis=1
-            )
+            if ranks.is_first():
+                self.action_kinds()
+            ranks.wait()
+            told = told_kinds(self.action_kinds(), captions, vectors)
+            vectors = np.concatenate([vectors, told], axis=1)
         return text_vectors(vectors, captions)
 
     def action_kinds(self) -> Tensors:
         """The layer that tells a prompt's kind, and what belongs to it."""
-        said = self.reader()[0], self.captions, self.recipe.data.mirror
-        if ranks.is_first():
-            read_action_kinds(self.out, *said)
-        ranks.wait()
-        return read_action_kinds(self.out, *said)
+        encoder, _ = self.reader()
+        return _action_kinds(self.recipe, self.out, encoder, self.captions, self.start)
 
     def reader(self) -> tuple[TextEncoder, str]:
         """The text tower and the SHA-256 of its file."""
@@ -199,5 +202,18 @@ def _export(recipe: Recipe, data_folder: Path, out: Path, start: Start | None) -
     captions = distinct_captions(read_clips(data_folder, "train"))
     encoder = TextEncoder.open(tower, text_part(tower, config), torch.device("cpu"))
     add_known_prompts(model, captions, recipe.data.mirror)
-    add_action_kinds(model, read_action_kinds(out, encoder, captions, recipe.data.mirror))
+    if _hears_kinds(recipe, encoder):
+        add_action_kinds(model, _action_kinds(recipe, out, encoder, captions, start))
     _report(f"The model is in {model}")
+
+
+def _hears_kinds(recipe: Recipe, encoder: TextEncoder) -> bool:
+    return recipe.base.text_size > encoder.width + NUM_CUES
+
+
+def _action_kinds(
+    recipe: Recipe, out: Path, encoder: TextEncoder, captions: list[str], start: Start | None
+) -> Tensors:
+    learned = start.tensors(PART)["captions"].numpy() if start and start.card.has(PART) else None
+    fit = partial(fit_action_kinds, encoder, captions, recipe.data.mirror, learned)
+    return read_action_kinds(out, fit)

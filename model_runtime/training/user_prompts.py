@@ -22,13 +22,16 @@ class Kind:
 
     captions: re.Pattern[str]
     prompts: tuple[str, ...]
+    off_floor: bool  # whether clips of it have nothing near the floor for long
 
 
 @cache
 def read_kinds() -> dict[str, Kind]:
     fields = tomllib.loads(TABLE.read_text(encoding="utf-8"))
     return {
-        name: Kind(re.compile(kind["captions"]), tuple(kind["prompts"]))
+        name: Kind(
+            re.compile(kind["captions"]), tuple(kind["prompts"]), kind.get("off_floor", False)
+        )
         for name, kind in fields.items()
     }
 

@@ -128,18 +128,3 @@ def test_mirrored_motion_has_mirrored_features():
 def test_one_frame_is_refused():
     with pytest.raises(ValueError, match="at least 2 frames"):
         features.joints_to_features(REST_JOINTS[None])
-
-
-def test_who_is_under_the_floor_is_raised_gently():
-    joints = np.repeat(REST_JOINTS[None], 40, axis=0)
-    joints[..., 1] -= joints[..., 1].min()
-    joints[20, :, 1] -= 0.03
-    raised = features.above_floor(joints)
-    assert raised[..., 1].min() == pytest.approx(0.0, abs=1e-12)
-    moved = raised - joints
-    assert np.ptp(moved, axis=1).max() == pytest.approx(0.0, abs=1e-12)  # the whole body alike
-    height = moved[:, 0, 1]
-    assert height[20] == pytest.approx(0.03)
-    assert not height[:10].any() and not height[31:].any()
-    assert np.abs(np.diff(height)).max() < 0.005  # a jump of 3 cm became a rise over six frames
-    assert features.above_floor(raised) is raised

@@ -76,7 +76,7 @@ def test_networks_hear_the_kind_of_action(tmp_path):
     card = read_card(tmp_path / "out" / "model")
     assert card.parts["action_kinds"].config == {"num_kinds": NUM_KINDS}
     networks = open_networks(card.folder, "cpu")
-    sits, runs = networks.embed_text(["plop down on the couch", "sprint for the bus"]).said
+    sits, runs = networks.embed_text(["plop down on the couch", "sprint for the bus"]).vectors
     assert len(sits) == TEXT_SIZE
     shares = np.stack([sits, runs])[:, -NUM_KINDS:]
     assert shares.sum(axis=1) == pytest.approx([1.0, 1.0], abs=1e-5)
