@@ -18,7 +18,7 @@ from model_runtime.features import (
 from model_runtime.floor import above_floor
 from model_runtime.gap_tokens import asks_for_more, fill_tokens, unknown_tokens
 from model_runtime.gap_travel import bring_home
-from model_runtime.gap_turns import blend
+from model_runtime.gap_turns import blend, turning
 from model_runtime.networks import Networks
 from model_runtime.pipeline import Report, Silence
 from model_runtime.sampling import MASK, Sampling, SeededNoise
@@ -45,6 +45,7 @@ BLENDED = 0.7 * FPS  # frames from a kept one within which interpolation has a s
 MOST_UNASKED = 0.5  # share of what is made where no words ask for more than is kept
 WHOLE_TURN = 1.0 * FPS  # frames; in shorter gaps nobody turns once more, whatever words say
 LONGEST_BLENDED = 2 * FPS  # frames; longer gaps were not measured
+FASTEST_TURN = np.radians(600.0) / FPS  # radians per frame; nobody turns faster
 MARGIN = 10  # frames around a gap, for smooth hinges; more than the seams need
 
 
@@ -174,14 +175,16 @@ def join(made: Pose, kept: Pose, is_kept: Kept, most: float) -> tuple[Pose, floa
 
 
 def _best(networks: Networks, candidates: Tokens, kept: Pose, is_kept: Kept, most: float) -> Filled:
-    """The candidate (C, N, Q) with the least strain, joined to the kept frames."""
+    """The candidate (C, N, Q) with the least strain, joined to the kept frames; one in which
+    somebody whips around has the more of it."""
     floor = pose_to_joints(kept)[..., 1].min()
     attempts = []
     for tokens in candidates:
         joints = above_floor(features_to_joints(networks.decode(tokens)[: len(is_kept)]))
         made = solve_pose(joints + (0.0, floor, 0.0))
         pose, strain = join(made, kept, is_kept, most)
-        attempts.append((strain, Filled(pose, made)))
+        whips = max(0.0, float(np.abs(turning(pose.rotations)).max()) - FASTEST_TURN)
+        attempts.append((strain + whips, Filled(pose, made)))
     return min(attempts, key=lambda attempt: attempt[0])[1]
 
 
