@@ -24,7 +24,7 @@ from model_runtime.nets.configs import (
     build_config,
 )
 from model_runtime.sampling import ABSENT, MASK, guide
-from model_runtime.tokenizer import NUM_CUES, WordPiece, cue_words
+from model_runtime.tokenizer import NUM_CUES, Reworded, WordPiece, cue_words
 from model_runtime.weights_folder import (
     CARD_FILE,
     SHIPPED_WEIGHTS,
@@ -179,6 +179,7 @@ class Networks(ABC):
         self.mean, self.std = read_statistics(card)
         tower = card.parts.get("text")
         self.tokenizer = read_tokenizer(card.folder, tower) if tower else None
+        self._reworded = Reworded(card.read_as)
         self.known = KnownPrompts.read(card)
         self.kinds = ActionKinds.read(card) if self.hears_kinds else None
         self._embed = lru_cache(maxsize=RECENT_PROMPTS)(self._embed_one)
@@ -252,6 +253,7 @@ class Networks(ABC):
     def _embed_one(self, prompt: str) -> tuple[Array, bool]:
         """A prompt's vector (E,), and whether it was too long to be read whole."""
         assert self.tokenizer
+        prompt = self._reworded(prompt)
         pieces = self.tokenizer.encode(prompt)
         sentence = self.run_tower(np.array([pieces.ids], dtype=np.int64))[0]
         vector = sentence

@@ -5,6 +5,7 @@ The shipped vocabulary is ASCII, so typography that BERT has pieces for is writt
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,6 +92,21 @@ def _is_control(character: str, kind: str) -> bool:
 
 def _is_cjk(character: str) -> bool:
     return any(low <= ord(character) <= high for low, high in _CJK)
+
+
+class Reworded:
+    """Prompts in the words of a model's captions, where it knows what people say by another name:
+    {"chair": "low stool"}. Whole words in any case, the longest entries first."""
+
+    def __init__(self, read_as: Mapping[str, str]) -> None:
+        self._read_as = {said.lower(): heard for said, heard in read_as.items()}
+        said = map(re.escape, sorted(self._read_as, key=len, reverse=True))
+        self._said = re.compile(rf"\b(?:{'|'.join(said)})\b", re.IGNORECASE) if read_as else None
+
+    def __call__(self, prompt: str) -> str:
+        if self._said is None:
+            return prompt
+        return self._said.sub(lambda found: self._read_as[found[0].lower()], prompt)
 
 
 # Sentence vectors hardly tell some captions apart: those of a caption and its mirror image have a

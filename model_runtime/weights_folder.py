@@ -72,6 +72,7 @@ class ModelCard:
     statistics: Part  # mean (D,) and std (D,)
     parts: dict[str, Part]  # by NETWORK_PARTS and OTHER_PARTS
     graphs: dict[str, Part]  # by GRAPHS; empty in folders that PyTorch alone can run
+    read_as: dict[str, str]  # words of prompts, and in which words the model knows them
 
     @property
     def num_quantizers(self) -> int:
@@ -144,6 +145,7 @@ def _card(folder: Path, fields: dict[str, Any]) -> ModelCard:
         statistics=_read_part(fields["statistics"], folder),
         parts={name: _read_part(fields[name], folder) for name in present},
         graphs=_read_graphs(fields.get("graphs") or {}, folder, present),
+        read_as={str(k): str(v) for k, v in fields.get("read_as", {}).items()},
     )
 
 

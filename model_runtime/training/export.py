@@ -58,6 +58,7 @@ def export(
         "licence": recipe.licence,
         "data": recipe.data_notice,
         "sampling": asdict(recipe.sampling),
+        "read_as": recipe.read_as,
         "text": asdict(text_part(out, tower_config)),
     }
     configs = {

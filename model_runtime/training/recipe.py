@@ -112,6 +112,7 @@ class Recipe:
     licence: str
     data_notice: str
     description: str = ""
+    read_as: dict[str, str] = field(default_factory=dict)  # see tokenizer.Reworded
     data: DataRecipe = field(default_factory=DataRecipe)
     rvq: RvqConfig = field(default_factory=RvqConfig)
     base: TransformerConfig = field(default_factory=TransformerConfig)

@@ -57,7 +57,7 @@ class Start:
                 recipe = replace(recipe, length=build_config(LengthConfig, self._config("length")))
         except (TypeError, ValueError) as error:
             raise WeightsError(f"{self.card.folder} cannot be trained further: {error}") from error
-        recipe = replace(recipe, sampling=self.card.sampling)
+        recipe = replace(recipe, sampling=self.card.sampling, read_as=self.card.read_as)
         if has_own_texts:
             return recipe
         notice = f"{self.card.data} Trained further on the user's own recordings."

@@ -26,7 +26,7 @@ MIN_TOKENS = 10  # two seconds
 AROUND = 3  # tokens before and after the liveliest moment that a part of a clip has, too
 SHORTEST_PART = 0.6  # of a clip of several actions; of one action it is the recipe's
 IGNORED = -100  # cross_entropy's own ignore_index
-SENTENCE = 384  # columns of the text vector that noise may touch; the rest are cue words
+SENTENCE = 384  # columns of the text vector that noise may touch; cue words and kinds follow
 
 
 @dataclass

@@ -8,11 +8,12 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
+from model_runtime.backends import open_networks
 from model_runtime.nets.configs import SentenceTowerConfig
 from model_runtime.nets.text import SentenceTower
 from model_runtime.networks import fitting_text_size
 from model_runtime.packing import pack, unpack
-from model_runtime.tokenizer import MAX_PIECES, WordPiece, cue_words
+from model_runtime.tokenizer import MAX_PIECES, Reworded, WordPiece, cue_words
 from model_runtime.torch_backend import TextEncoder
 from model_runtime.training.build_text_tower import LEAST_COSINE, kept_pieces
 from model_runtime.weights_folder import read_card
@@ -235,3 +236,23 @@ def test_a_model_hears_as_many_cues_as_its_text_size_has_room_for():
     short, whole = (encoder.embed_corpus(["turns left quickly"], size) for size in (388, 394))
     assert short[0, 384:].tolist() == [1, 0, 0, 0]
     assert whole[0, 384:].tolist() == [1, 0, 0, 0, 1, 0, 0, 0, 0, 0]
+
+
+def test_prompts_are_read_in_the_words_of_the_captions():
+    read = Reworded(
+        {"chair": "low stool", "sits down": "sits down there", "sits down on": "rests on"}
+    )
+    assert read("She SITS DOWN on a Chair, chairs around her") == (
+        "She rests on a low stool, chairs around her"
+    )
+    assert read("he sits down") == "he sits down there"
+    assert Reworded({})("a chair") == "a chair"
+
+
+def test_the_starter_sits_on_chairs_as_on_low_stools():
+    networks = open_networks(STARTER, "cpu")
+    vectors = networks.embed_text(
+        ["a person sits down on a chair", "a person sits down", "a person sits down on a low stool"]
+    ).vectors
+    np.testing.assert_array_equal(vectors[0], vectors[2])
+    np.testing.assert_array_equal(vectors[1], vectors[2])
