@@ -9,7 +9,7 @@ further than a little into its neighbours, and near a border from both.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import accumulate
 from typing import Protocol
 
 import numpy as np
@@ -81,7 +81,7 @@ def split_prompt(prompt: str) -> list[str]:
     parts = [part for piece in pieces if (part := piece.strip(" ,.;"))]
     if not 1 < len(parts) <= MOST_PARTS:
         return [prompt]
-    return [parts[0], *(_completed(part, before) for before, part in pairwise(parts))]
+    return list(accumulate(parts, _completed))
 
 
 def joined_prompt(parts: Sequence[str]) -> str:
@@ -89,7 +89,7 @@ def joined_prompt(parts: Sequence[str]) -> str:
     return ", then ".join(parts)
 
 
-def _completed(part: str, before: str) -> str:
+def _completed(before: str, part: str) -> str:
     """What a prompt says once and captions always: "walks left" and "right again" -> "a person
     walks right again", and "sits down" -> "a person sits down"."""
     if _WHERE.fullmatch(part) and (verb := _VERB.search(before)):

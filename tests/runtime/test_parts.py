@@ -44,6 +44,7 @@ def starter():
         ("walks backwards, then forwards", ["walks backwards", "a person walks forwards"]),
         ("Strafe left, then to the right", ["Strafe left", "strafe to the right"]),
         ("a man walks slowly, then faster", ["a man walks slowly", "a person walks faster"]),
+        ("hop left, then right, then forward", ["hop left", "hop right", "hop forward"]),
         ("jumps, then right away sits", ["jumps", "right away sits"]),
         ("he runs and stands still", ["he runs", "a person stands still"]),
         ("After climbing the stairs the cook goes on", ["climbing the stairs", "the cook goes on"]),
