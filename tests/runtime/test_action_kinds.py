@@ -80,7 +80,7 @@ def test_an_empty_prompt_is_heard(kinds):
 
 def test_the_starter_hears_them(kinds, encoder):
     networks = open_networks(CARD.folder, "cpu")
-    prompt = "grab a pew on that bench"
+    prompt = "grab a pew by the wall"
     vector = networks.embed_text([prompt]).vectors[0]
     np.testing.assert_allclose(vector, kinds.heard(said(encoder, prompt)), atol=1e-3)
     assert KINDS[vector[-len(KINDS) :].argmax()] == "sit_down"
