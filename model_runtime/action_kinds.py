@@ -27,8 +27,14 @@ SOFTLY = 0.4  # so much of it. Both were chosen on prompts: docs/starter-model.m
 
 
 def num_kinds(card: ModelCard) -> int:
-    """How many kinds a model's networks can hear, 0 where its card does not say."""
-    return card.parts[PART].config.get("num_kinds", 0) if card.has(PART) else 0
+    """How many kinds a model's networks can hear, 0 where its card does not say. Raises
+    WeightsError."""
+    count = card.parts[PART].config.get("num_kinds", 0) if card.has(PART) else 0
+    if not isinstance(count, int) or count < 0:
+        raise WeightsError(
+            f"The entry '{PART}' in the card of {card.folder} is damaged. Fetch the model again."
+        )
+    return count
 
 
 @dataclass(frozen=True)

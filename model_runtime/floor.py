@@ -17,6 +17,11 @@ TOLERATED = 0.05  # metres; nine tenths of the data's frames of actions on the f
 UP = np.array([0.0, 1.0, 0.0])
 
 
+def grounded(joints: Array, stays_on_floor: bool) -> Array:
+    """Decoded joints (T, J, 3), none under the floor; of a motion that stays on it none hovers."""
+    return above_floor(down_to_floor(joints) if stays_on_floor else joints)
+
+
 def above_floor(joints: Array) -> Array:
     """Decoded joints (T, J, 3), the whole body raised where some are under the floor: by their
     depth, and gently before and after."""

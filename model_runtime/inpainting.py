@@ -10,11 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from model_runtime.features import (
-    features_to_joints,
-    joints_to_features,
-    place_at_origin,
-)
+from model_runtime.features import features_to_joints, joints_to_features, place_at_origin
 from model_runtime.floor import above_floor
 from model_runtime.gap_tokens import asks_for_more, fill_tokens, unknown_tokens
 from model_runtime.gap_travel import bring_home

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_runtime.features import features_to_joints
-from model_runtime.floor import above_floor, down_to_floor
+from model_runtime.floor import grounded
 from model_runtime.kit import at_our_rate, kit_to_joints
 from model_runtime.networks import Networks, Text
 from model_runtime.parts import (
@@ -198,5 +198,5 @@ def decode(networks: Networks, tokens: Tokens, num_frames: int, on_floor: bool) 
         joints = at_our_rate(kit_to_joints(features, networks.mean), num_frames)
     else:
         joints = features_to_joints(features)
-    joints = above_floor(down_to_floor(joints) if on_floor else joints)
+    joints = grounded(joints, on_floor)
     return Motion(joints, solve_pose(joints), features, tokens)

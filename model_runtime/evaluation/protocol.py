@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from model_runtime.evaluation.measures import Windows
 from model_runtime.features import features_to_joints
-from model_runtime.floor import above_floor, down_to_floor
+from model_runtime.floor import grounded
 from model_runtime.networks import Networks
 from model_runtime.pipeline import generate_tokens
 from model_runtime.sampling import ABSENT, Sampling, SeededNoise
@@ -125,8 +125,7 @@ def generate(
     for clip, length, said in zip(tokens, lengths_frames, text, strict=True):
         own = clip[: tokens_for(length)]
         features = networks.decode(own)[:length]
-        joints = features_to_joints(features)
-        joints = above_floor(down_to_floor(joints) if networks.stays_on_floor(said) else joints)
+        joints = grounded(features_to_joints(features), networks.stays_on_floor(said))
         motions.append(Generated(features, joints, own))
     return motions
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from model_runtime.action_kinds import PART, SOFTLY, ActionKinds
 from model_runtime.backends import open_networks
@@ -17,11 +16,6 @@ from model_runtime.training.user_prompts import read_kinds
 CARD = read_card(find_weights("starter"))
 FILE = f"{PART}.safetensors"
 KINDS = [*read_kinds(), "other"]
-
-
-@pytest.fixture(scope="module")
-def encoder() -> TextEncoder:
-    return TextEncoder.open(CARD.folder, CARD.parts["text"], torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +99,15 @@ def test_a_damaged_or_foreign_file_is_named(folder: Path):
     fields[PART].update(file_part(file))
     (folder / CARD_FILE).write_text(json.dumps(fields))
     with pytest.raises(WeightsError, match="does not fit"):
+        ActionKinds.read(read_card(folder))
+
+
+@pytest.mark.parametrize("count", ["many", -1, None])
+def test_a_number_of_kinds_that_is_none_is_named(folder: Path, count):
+    fields = json.loads((folder / CARD_FILE).read_text())
+    fields[PART]["config"]["num_kinds"] = count
+    (folder / CARD_FILE).write_text(json.dumps(fields))
+    with pytest.raises(WeightsError, match="'action_kinds' in the card"):
         ActionKinds.read(read_card(folder))
 
 

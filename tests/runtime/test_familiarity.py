@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from model_runtime.familiarity import DISTINCT, KnownPrompts, unit_rows
 from model_runtime.networks import CARD_FILE, WeightsError, file_part, find_weights, read_card
@@ -19,11 +18,6 @@ HELD_OUT = tomllib.loads((HERE / "familiarity.toml").read_text(encoding="utf-8")
 CALIBRATION = tomllib.loads((HERE / "familiarity_calibration.toml").read_text(encoding="utf-8"))
 # Written after the measure was fixed, without a look at its bank of foreign prompts.
 FRESH = tomllib.loads((HERE / "familiarity_fresh.toml").read_text(encoding="utf-8"))
-
-
-@pytest.fixture(scope="module")
-def encoder() -> TextEncoder:
-    return TextEncoder.open(CARD.folder, CARD.parts["text"], torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
