@@ -40,6 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
     train.add_argument("--out", required=True, type=Path, help="folder for checkpoints and model")
     train.add_argument("--start-from", metavar="NAME|DIR", help="go on from this model's weights")
     train.add_argument("--retrain-tokenizer", action="store_true", help="of --start-from's model")
+    train.add_argument(
+        "--more-layers", type=int, default=0, metavar="N", help="for --start-from's tokenizer"
+    )
     prepare = commands.add_parser("prepare", help="BVH or joint arrays to a training folder")
     prepare.add_argument("source", type=Path, help="folder of .bvh, .npy or .npz files")
     prepare.add_argument("--out", required=True, type=Path, help="new folder")
@@ -174,10 +177,13 @@ def _train(chosen: Namespace) -> int:
     from model_runtime.training.start import Start
 
     try:
-        if chosen.retrain_tokenizer and not chosen.start_from:
-            return refuse(PROGRAM, "--retrain-tokenizer needs --start-from.")
-        name = chosen.start_from
-        start = Start.open(name, chosen.retrain_tokenizer) if name else None
+        name, retrain, more = chosen.start_from, chosen.retrain_tokenizer, chosen.more_layers
+        if (retrain or more) and not name:
+            option = "--retrain-tokenizer" if retrain else "--more-layers"
+            return refuse(PROGRAM, f"{option} needs --start-from.")
+        if more < 0 or (more and retrain):
+            return refuse(PROGRAM, "--more-layers takes a number from 1 on, and no retraining.")
+        start = Start.open(name, retrain, more) if name else None
         train(chosen.stage, chosen.data, chosen.config, chosen.out, start)
     except (DataError, RecipeError, CheckpointError, WeightsError, OSError) as error:
         return refuse(PROGRAM, str(error))

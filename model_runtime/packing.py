@@ -1,7 +1,7 @@
 """Small storage for weights: float16, or 8-bit rows with one scale each.
 
-A packed tensor is one entry under its own name (float16), or two: `NAME.int8` (rows, columns) and
-`NAME.scale` (rows, 1). Unpacked weights are float32.
+A packed tensor is one entry under its own name (float16), or two: `NAME.int8` (..., columns) and
+`NAME.scale` (..., 1). Unpacked weights are float32.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ LARGEST_FACTOR = 64
 
 
 def pack(tensors: Tensors, eight_bit: Callable[[str], bool] = lambda _name: False) -> Tensors:
-    """float32 tensors by name -> packed ones. `eight_bit(name)` chooses matrices for 8 bits."""
+    """float32 tensors by name -> packed ones. `eight_bit(name)` chooses those for 8 bits."""
     packed: Tensors = {}
     for name, tensor in tensors.items():
         if eight_bit(name):
@@ -42,9 +42,9 @@ def unpack(packed: Tensors) -> Tensors:
 
 
 def quantize_rows(matrix: NDArray, largest: int = 127) -> tuple[NDArray, NDArray]:
-    """(rows, columns) -> int8 of the same shape, at most `largest`, and float32 scales (rows, 1),
+    """(..., columns) -> int8 of the same shape, at most `largest`, and float32 scales (..., 1),
     symmetric."""
-    scale = np.abs(matrix).max(axis=1, keepdims=True) / largest
+    scale = np.abs(matrix).max(axis=-1, keepdims=True) / largest
     scale = np.where(scale == 0.0, 1.0, scale).astype(np.float32)
     return np.rint(matrix / scale).astype(np.int8), scale
 

@@ -131,6 +131,17 @@ def test_importing_the_add_on_imports_nothing_else():
     assert ended.stdout.split() == ["momask_blender"]
 
 
+def test_what_runs_in_every_blender_is_collected_without_pytorch():
+    commands = (ROOT / "tests/blender_versions.sh").read_text(encoding="utf-8")
+    run = next(line for line in commands.splitlines() if line.strip().startswith("tests/addon"))
+    script = "import sys, pytest; sys.modules.update(torch=None, onnx=None); "
+    script += f"sys.exit(pytest.main(['--collect-only', '-q', *{run.split()!r}]))"
+    ended = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stdout[-3000:]
+
+
 def test_files_stay_short():
     for package in (*PACKAGES, "tests"):
         for file in (ROOT / package).rglob("*.py"):

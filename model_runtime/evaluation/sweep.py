@@ -37,7 +37,7 @@ Prompts = Mapping[str, Mapping[str, Any]]  # set -> prompt -> what is checked
 
 STEPS = (5, 10, 18)  # the paper's choice is 10, the release's 18
 GUIDANCE = (1, 2, 3, 4, 5, 6)
-LAYERS = (1, 3)  # V of 0 and 2; all layers are added
+LAYERS = (1, 3, 6)  # V of 0, 2 and 5; all layers are added
 
 
 @dataclass(frozen=True)

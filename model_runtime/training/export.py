@@ -42,12 +42,11 @@ def export(
     out: Path,
     tower_config: dict[str, Any] | None = None,
 ) -> None:
-    """Pack the best checkpoints of each stage: transformers in 8-bit rows, the rest in float16."""
+    """Pack the best checkpoints of each stage; `_in_rows` says what is kept in 8 bits."""
     packed: dict[str, Tensors] = {"statistics": _read(checkpoints / "statistics.safetensors")}
     for name in ("rvq", "base", "residual", "length"):
         tensors = _read(_checkpoint(checkpoints, name))
-        eight_bit = name in ("base", "residual")
-        packed[name] = pack(tensors, lambda key, t=tensors, e=eight_bit: e and _is_matrix(t[key]))
+        packed[name] = pack(tensors, _in_rows(name, tensors).__contains__)
     if tower.resolve() != out.resolve():
         out.mkdir(parents=True, exist_ok=True)
         for name in TOWER_FILES:
@@ -100,5 +99,8 @@ def _read(file: Path) -> Tensors:
         raise CheckpointError(f"{file} is damaged ({error}). Train its stage again.") from error
 
 
-def _is_matrix(tensor: np.ndarray) -> bool:
-    return tensor.ndim == 2
+def _in_rows(part: str, tensors: Tensors) -> set[str]:
+    """Tables and matrices of the transformers, and the codebooks. All else becomes float16."""
+    if part in ("base", "residual"):
+        return {name for name, tensor in tensors.items() if tensor.ndim > 1}
+    return {"codebooks"} & tensors.keys()

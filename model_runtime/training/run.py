@@ -30,6 +30,7 @@ from model_runtime.training.export import export, save_statistics, text_part
 from model_runtime.training.known_prompts import add_known_prompts
 from model_runtime.training.layouts import read_clips
 from model_runtime.training.loop import Stage, run
+from model_runtime.training.more_layers import more_codebooks
 from model_runtime.training.recipe import Loop, Recipe, RecipeError, read_recipe
 from model_runtime.training.start import Start
 from model_runtime.training.train_decoder import decoder_stage, sample_clips
@@ -75,7 +76,7 @@ class Training:
             mean, std = data.statistics(self.motions, recipe.data.root_emphasis)
         if ranks.is_first():
             save_statistics(mean, std, out)
-            if start and not start.retrain_tokenizer:
+            if start and not start.retrain_tokenizer and not start.more_layers:
                 save_atomically(start.tensors("rvq"), out / "rvq.safetensors")
         ranks.wait()
         self.statistics = (
@@ -84,6 +85,9 @@ class Training:
         )
 
     def run(self, name: str) -> None:
+        if name == "rvq" and self.start and self.start.more_layers:
+            self._add_layers(self.start)
+            return
         if name == "rvq" and self.start and not self.start.retrain_tokenizer:
             _report(f"rvq: kept as it is in {self.start.card.folder}")
             return
@@ -94,6 +98,15 @@ class Training:
                 stage.extra.keep_codes()
         loop: Loop = getattr(self.recipe, f"{name}_training")
         run(stage, loop, self.out, _report)
+
+    def _add_layers(self, start: Start) -> None:
+        _report(f"rvq: adding {start.more_layers} to the layers of {start.card.folder}")
+        network = start.tokenizer().to(self.device)
+        codebooks = more_codebooks(network, self.motions, self.statistics, start.more_layers)
+        if ranks.is_first():
+            file = self.out / "rvq.safetensors"
+            save_atomically(network.state_dict() | {"codebooks": codebooks}, file)
+        ranks.wait()
 
     def _stage(self, name: str) -> Stage:
         if name == "rvq":

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -9,7 +10,9 @@ from torch import Tensor, nn
 
 from model_runtime.features import NUM_FEATURES
 from model_runtime.nets.configs import LengthConfig, RvqConfig, TransformerConfig, build_config
+from model_runtime.nets.rvq import Rvq
 from model_runtime.training.export import TOWER_FILES
+from model_runtime.training.more_layers import with_new_tables
 from model_runtime.training.recipe import Recipe
 from model_runtime.weights_folder import (
     ModelCard,
@@ -20,6 +23,8 @@ from model_runtime.weights_folder import (
     read_tensors,
 )
 
+Config = TypeVar("Config", RvqConfig, TransformerConfig)
+
 
 @dataclass(frozen=True)
 class Start:
@@ -27,9 +32,10 @@ class Start:
 
     card: ModelCard
     retrain_tokenizer: bool = False
+    more_layers: int = 0  # codebooks to add to its tokenizer
 
     @classmethod
-    def open(cls, name: str, retrain_tokenizer: bool) -> "Start":
+    def open(cls, name: str, retrain_tokenizer: bool = False, more_layers: int = 0) -> "Start":
         """By name or folder. Raises WeightsError for a model that training cannot go on from."""
         card = read_card(find_weights(name))
         width = card.parts["rvq"].config.get("num_features", NUM_FEATURES)
@@ -42,16 +48,18 @@ class Start:
                 f"{card.folder} has no {' and '.join(TOWER_FILES)}: training reads captions "
                 "with our own text tower only. Start from 'starter' or a model trained here."
             )
-        return cls(card, retrain_tokenizer)
+        return cls(card, retrain_tokenizer, more_layers)
 
     def recipe(self, recipe: Recipe, has_own_texts: bool) -> Recipe:
         """`recipe` with the model's networks; its terms too unless a configuration states them."""
         try:
             recipe = replace(
                 recipe,
-                rvq=build_config(RvqConfig, self._config("rvq")),
-                base=build_config(TransformerConfig, self._config("base")),
-                residual=build_config(TransformerConfig, self._config("residual")),
+                rvq=self._with_layers(build_config(RvqConfig, self._config("rvq"))),
+                base=self._with_layers(build_config(TransformerConfig, self._config("base"))),
+                residual=self._with_layers(
+                    build_config(TransformerConfig, self._config("residual"))
+                ),
             )
             if self.card.has("length"):
                 recipe = replace(recipe, length=build_config(LengthConfig, self._config("length")))
@@ -66,6 +74,15 @@ class Start:
     def _config(self, part: str) -> dict:
         return self.card.parts[part].config
 
+    def _with_layers(self, config: Config) -> Config:
+        return replace(config, num_quantizers=self.card.num_quantizers + self.more_layers)
+
+    def tokenizer(self) -> Rvq:
+        """As it is in the model, in evaluation mode."""
+        network = Rvq(build_config(RvqConfig, self._config("rvq"))).eval()
+        self._load("rvq", self.tensors("rvq"), network)
+        return network
+
     @property
     def tower_config(self) -> dict:
         return self.card.parts["text"].config
@@ -79,10 +96,16 @@ class Start:
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
     def initialise(self, part: str, *networks: nn.Module) -> None:
-        """Put the model's weights into networks of the same sizes. Raises WeightsError."""
+        """Put the model's weights into networks of the same sizes, or of more layers where these
+        are added. Raises WeightsError."""
         if not self.card.has(part):
             return
         tensors = self.tensors(part)
+        if part == "residual" and self.more_layers:
+            tensors = with_new_tables(tensors, networks[0].state_dict())
+        self._load(part, tensors, *networks)
+
+    def _load(self, part: str, tensors: dict[str, Tensor], *networks: nn.Module) -> None:
         try:
             for network in networks:
                 network.load_state_dict(tensors)

@@ -178,3 +178,6 @@ def test_what_cannot_be_started_from(tmp_path, capsys):
     arguments = ("base", "--data", folder, "--out", tmp_path / "out")
     refused(capsys, "There is no model 'nobody'", *arguments, "--start-from", "nobody")
     refused(capsys, "needs --start-from", *arguments, "--retrain-tokenizer")
+    refused(capsys, "needs --start-from", *arguments, "--more-layers", "2")
+    both = ("--start-from", "starter", "--more-layers", "2", "--retrain-tokenizer")
+    refused(capsys, "--more-layers takes a number from 1 on, and no retraining", *arguments, *both)

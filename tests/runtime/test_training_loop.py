@@ -17,11 +17,15 @@ from safetensors.torch import load_file
 from tiny_training import tiny_stage, write_data, write_recipe
 
 from model_runtime.__main__ import main
+from model_runtime.backends import open_networks
 from model_runtime.networks import read_card
+from model_runtime.pipeline import generate
+from model_runtime.sampling import Sampling
 from model_runtime.training import loop as training_loop
-from model_runtime.training import progress
+from model_runtime.training import more_layers, progress
 from model_runtime.training.checkpoint import CheckpointError, save_atomically
 from model_runtime.training.loop import run
+from model_runtime.training.start import Start
 
 ROOT = Path(__file__).resolve().parents[2]
 STATE = "rvq.state.safetensors"
@@ -213,8 +217,40 @@ def test_goes_on_from_a_model_and_keeps_its_tokenizer(tmp_path, tiny_weights, ca
     assert new.name == "tiny"
     for part in ("rvq", "base", "residual", "length"):
         assert new.parts[part].config.get("width") == old.parts[part].config.get("width")
-    before, after = (load_file(c.folder / "rvq.safetensors") for c in (old, new))
-    assert all(torch.equal(before[name].half(), after[name]) for name in before)
+    before, after = load_file(old.folder / "rvq.safetensors"), Start.open(str(new.folder))
+    kept = after.tensors("rvq")
+    assert torch.allclose(before.pop("codebooks"), kept["codebooks"], atol=0.02)
+    assert all(torch.equal(before[name].half().float(), kept[name]) for name in before)
+
+
+def test_adds_layers_to_a_tokenizer(tmp_path, tiny_weights, monkeypatch):
+    monkeypatch.setattr(more_layers, "STEPS", 30)
+    monkeypatch.setattr(more_layers, "BATCH", 64)
+    folder, recipe = write_data(tmp_path / "data"), write_recipe(tmp_path / "recipe.toml")
+    arguments = ["train", "all", "--data", str(folder), "--config", str(recipe)]
+    arguments += ["--out", str(tmp_path / "out"), "--start-from", str(tiny_weights)]
+    assert main([*arguments, "--more-layers", "2"]) == 0
+
+    before, after = (
+        load_file(file / "rvq.safetensors") for file in (tiny_weights, tmp_path / "out")
+    )
+    assert len(after["codebooks"]) == len(before["codebooks"]) + 2
+    for name, trained in before.items():
+        assert torch.equal(after[name][: len(trained)], trained)
+    old, new = (Start.open(str(path)) for path in (tiny_weights, tmp_path / "out" / "model"))
+    assert new.card.num_quantizers == 5
+    features = torch.randn(8, 40, 263)
+    fewer, more = (each.tokenizer() for each in (old, new))
+    tokens = more.encode(features)
+    left = more.latents(features) - more.codes(tokens[..., :3]).sum(dim=0)
+    finer = more.latents(features) - more.codes(tokens).sum(dim=0)
+    assert finer.norm() < left.norm()
+    same = (fewer.encode(features) == tokens[..., :3]).float().mean()
+    assert same > 0.9  # but for codebooks rounded to 8 bits
+    motions = generate(
+        open_networks(new.card.folder), torch.zeros(1, 16).numpy(), [40], [0], Sampling()
+    )
+    assert motions[0].tokens.shape == (10, 5)
 
 
 def test_retrains_the_tokenizer_when_told(tmp_path, tiny_weights):
