@@ -62,6 +62,7 @@ class RvqTraining(Loop):
     quantize_dropout: float = 0.2
     code_decay: float = 0.98  # EMA of the codebooks
     plain_steps: int = 250  # autoencoder only, before the codebooks are drawn from data
+    mixed_share: float = 0.0  # of a batch, with upper bodies of other clips; see mixed_bodies.py
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +72,7 @@ class DecoderTraining(Loop):
     windows: tuple[int, ...] = (64, 96)  # frames; one length per batch of recordings
     num_sampled: int = 600  # clips from the transformers
     path_weight: float = 14.0  # in place of the tokenizer's: drift over a clip
+    mixed_share: float = 0.0  # of a batch of recordings, as for the tokenizer
     jerk_weight: float = 0.05
     slide_weight: float = 0.5
     kept_weight: float = 1.0

@@ -21,6 +21,7 @@ from model_runtime.pipeline import generate_tokens
 from model_runtime.sampling import SeededNoise
 from model_runtime.training.data import Motion
 from model_runtime.training.loop import Losses, Stage
+from model_runtime.training.mixed_bodies import mix_bodies
 from model_runtime.training.recipe import Recipe
 from model_runtime.training.train_rvq import (
     Windows,
@@ -73,10 +74,9 @@ def decoder_stage(
     def loss(generator: torch.Generator, step: int) -> Losses:
         window = sizes[step % len(sizes)]
         count = training.batch_size * sizes[0] // window  # batches of about as many frames
-        normed = recorded.draw(count, window, generator)
-        with torch.no_grad():
-            tokens = network.encode(normed)
-        decoded = network.decode(tokens).float()
+        drawn = recorded.draw(count, window, generator)
+        normed = mix_bodies(drawn, training.mixed_share, mean, std, generator)
+        decoded = network.decode(network.encode(normed)).float()
         terms = feature_losses(recording_weights, normed, decoded, mean, std)
         terms["jerk"] = _jerk_ratio(decoded * std + mean, normed * std + mean)
         chosen = _windows(used, training.batch_size, num_tokens, generator)

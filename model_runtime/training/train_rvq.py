@@ -18,6 +18,7 @@ from model_runtime.training.codebooks import CodebookTrainer
 from model_runtime.training.data import Motion
 from model_runtime.training.layouts import DataError
 from model_runtime.training.loop import Losses, Stage
+from model_runtime.training.mixed_bodies import mix_bodies
 from model_runtime.training.recipe import Recipe, RvqTraining
 from momask_blender.contract.skeleton import NUM_JOINTS
 
@@ -116,6 +117,7 @@ def rvq_stage(
     def loss(generator: torch.Generator, step: int) -> Losses:
         chance = random.Random(training.seed * 1_000_003 + step)  # noqa: S311 - no secrets here
         normed = windows.draw(training.batch_size, chance.choice(sizes), generator)
+        normed = mix_bodies(normed, training.mixed_share, mean, std, generator)
         latents, layers = network.latents(normed), recipe.rvq.num_quantizers
         if chance.random() < training.quantize_dropout:
             layers = chance.randint(1, layers)

@@ -48,7 +48,8 @@ def test_the_model_gets_the_new_decoder(trained):
     shipped = read_tensors(card.folder, card.parts["rvq"])
     after = load_file(trained / "decoder.safetensors")
     for name, tensor in after.items():
-        assert shipped[name] == pytest.approx(tensor, abs=2e-3)  # stored in half precision
+        rounding = 0.02 if name == "codebooks" else 2e-3  # stored in 8 bits, in half precision
+        assert shipped[name] == pytest.approx(tensor, abs=rounding)
 
 
 def test_contacts_are_those_of_the_measure():
