@@ -74,7 +74,7 @@ def count_steps(networks: Networks, sampling: Sampling, is_known: Kept) -> int:
     """How many steps `fill_tokens` reports."""
     unknown = unknown_tokens(is_known)
     found = [sampling_within(sampling, unknown[window.tokens]) for window in windows(unknown)]
-    return sum(each.steps + networks.card.num_quantizers - 1 for each in found)
+    return sum(each.steps + networks.card.num_sampled - 1 for each in found)
 
 
 def sampling_within(sampling: Sampling, unknown: NDArray[np.bool_]) -> Sampling:

@@ -216,7 +216,7 @@ def sampling_of(request: Making, defaults: Sampling) -> Sampling:
 
 def count_parts(networks: Networks, sampling: Sampling, request: Generate) -> int:
     """Loading and reading, one part per network pass, one per clip that is decoded."""
-    return 2 + sampling.steps + networks.card.num_quantizers - 1 + request.variations
+    return 2 + sampling.steps + networks.card.num_sampled - 1 + request.variations
 
 
 def arrays_of(motion: Motion) -> Arrays:

@@ -110,7 +110,10 @@ class Configs:
             texts.add(fitting_text_size(self.text, self.base.text_size, num_kinds(card)))
         sizes = {
             "codes": {self.rvq.num_codes, self.base.num_codes, self.residual.num_codes},
-            "quantizers": {self.rvq.num_quantizers, self.residual.num_quantizers},
+            "quantizers": {
+                self.rvq.num_quantizers,
+                max(self.rvq.num_quantizers, self.residual.num_quantizers),
+            },
             "numbers for a text": texts,
         }
         for what, values in sizes.items():

@@ -129,7 +129,8 @@ def sample_tokens(
     """tokens (B, N, Q) with MASK in all layers of some positions, text (B, E) or (B, P, E) -> the
     same without MASK.
 
-    Clips end where the base layer becomes ABSENT. Generating is filling empty clips. P actions
+    Clips end where the base layer becomes ABSENT, and layers that no transformer makes are ABSENT,
+    too, where they were MASK. Generating is filling empty clips. P actions
     share a clip by their usual lengths if it is not said where each of them leads.
     """
     report = report or Silence()
@@ -149,7 +150,10 @@ def sample_tokens(
     base = fill_masked(predict_base, tokens[..., 0], valid, sampling, noises)
     report.begin("Adding detail")
     layers = np.concatenate([base[..., None], tokens[..., 1:]], axis=-1)
-    return add_residual_layers(predict_layer, layers, valid, sampling, noises)
+    made, beyond = np.split(layers, [networks.card.num_sampled], axis=-1)
+    made = add_residual_layers(predict_layer, made, valid, sampling, noises)
+    beyond = np.where((beyond == MASK) | ~valid[..., None], ABSENT, beyond)
+    return np.concatenate([made, beyond], axis=-1)
 
 
 def _lead(

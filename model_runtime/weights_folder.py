@@ -76,7 +76,13 @@ class ModelCard:
 
     @property
     def num_quantizers(self) -> int:
+        """Layers of tokens that code a recording."""
         return self.parts["rvq"].config.get("num_quantizers", 6)
+
+    @property
+    def num_sampled(self) -> int:
+        """The first of these, which the transformers make; the rest is ABSENT where they did."""
+        return self.parts["residual"].config.get("num_quantizers", 6)
 
     def has(self, part: str) -> bool:
         return part in self.parts

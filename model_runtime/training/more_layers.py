@@ -1,7 +1,8 @@
 """Give a trained tokenizer more layers: what its codebooks leave over is coded further.
 
-Encoder and codebooks stay, so that tokens keep their meaning and the masked transformer needs no
-training. The residual transformer has to learn the new layers, the decoder profits from learning.
+Encoder and codebooks stay, so that tokens keep their meaning and the transformers need no training:
+they make the layers that they made before. The new ones code recordings; the decoder should learn
+them.
 """
 
 import torch
@@ -13,8 +14,6 @@ from model_runtime.training.data import Motion
 from momask_blender.contract.skeleton import FRAMES_PER_TOKEN
 
 STEPS, BATCH, DECAY = 1500, 4096, 0.98  # of the moving averages; a batch is of tokens
-
-Tensors = dict[str, Tensor]
 
 
 @torch.no_grad()
@@ -44,21 +43,3 @@ def _left_over(network: Rvq, motions: list[Motion], mean: Tensor, std: Tensor) -
             codes = network.codes(network.quantize(latents)).sum(dim=0)
             rows.append((latents - codes)[0])
     return torch.cat(rows)
-
-
-def with_new_tables(tensors: Tensors, fresh: Tensors) -> Tensors:
-    """Weights of a residual transformer -> of one with more layers, which `fresh` has untrained.
-
-    A shared table embeds a layer's tokens and scores them; the last layer's only scored so far.
-    """
-    if "last_out" in tensors:
-        shared = torch.cat([tensors["shared"], tensors["last_out"]])
-        tensors = tensors | {"shared": shared, "last_out": fresh["last_out"]}
-    return {name: _grown(tensors[name], untrained) for name, untrained in fresh.items()}
-
-
-def _grown(trained: Tensor, fresh: Tensor) -> Tensor:
-    """`fresh`, with `trained` where it reaches."""
-    grown = fresh.clone()
-    grown[tuple(slice(size) for size in trained.shape)] = trained
-    return grown

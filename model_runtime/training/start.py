@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -12,7 +11,6 @@ from model_runtime.features import NUM_FEATURES
 from model_runtime.nets.configs import LengthConfig, RvqConfig, TransformerConfig, build_config
 from model_runtime.nets.rvq import Rvq
 from model_runtime.training.export import TOWER_FILES
-from model_runtime.training.more_layers import with_new_tables
 from model_runtime.training.recipe import Recipe
 from model_runtime.weights_folder import (
     ModelCard,
@@ -22,8 +20,6 @@ from model_runtime.weights_folder import (
     read_statistics,
     read_tensors,
 )
-
-Config = TypeVar("Config", RvqConfig, TransformerConfig)
 
 
 @dataclass(frozen=True)
@@ -55,11 +51,9 @@ class Start:
         try:
             recipe = replace(
                 recipe,
-                rvq=self._with_layers(build_config(RvqConfig, self._config("rvq"))),
-                base=self._with_layers(build_config(TransformerConfig, self._config("base"))),
-                residual=self._with_layers(
-                    build_config(TransformerConfig, self._config("residual"))
-                ),
+                rvq=replace(self._rvq, num_quantizers=self._rvq.num_quantizers + self.more_layers),
+                base=build_config(TransformerConfig, self._config("base")),
+                residual=build_config(TransformerConfig, self._config("residual")),
             )
             if self.card.has("length"):
                 recipe = replace(recipe, length=build_config(LengthConfig, self._config("length")))
@@ -74,13 +68,14 @@ class Start:
     def _config(self, part: str) -> dict:
         return self.card.parts[part].config
 
-    def _with_layers(self, config: Config) -> Config:
-        return replace(config, num_quantizers=self.card.num_quantizers + self.more_layers)
+    @property
+    def _rvq(self) -> RvqConfig:
+        return build_config(RvqConfig, self._config("rvq"))
 
     def tokenizer(self) -> Rvq:
         """As it is in the model, in evaluation mode."""
-        network = Rvq(build_config(RvqConfig, self._config("rvq"))).eval()
-        self._load("rvq", self.tensors("rvq"), network)
+        network = Rvq(self._rvq).eval()
+        self.initialise("rvq", network)
         return network
 
     @property
@@ -96,16 +91,10 @@ class Start:
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
     def initialise(self, part: str, *networks: nn.Module) -> None:
-        """Put the model's weights into networks of the same sizes, or of more layers where these
-        are added. Raises WeightsError."""
+        """Put the model's weights into networks of the same sizes. Raises WeightsError."""
         if not self.card.has(part):
             return
         tensors = self.tensors(part)
-        if part == "residual" and self.more_layers:
-            tensors = with_new_tables(tensors, networks[0].state_dict())
-        self._load(part, tensors, *networks)
-
-    def _load(self, part: str, tensors: dict[str, Tensor], *networks: nn.Module) -> None:
         try:
             for network in networks:
                 network.load_state_dict(tensors)

@@ -20,7 +20,7 @@ from model_runtime.__main__ import main
 from model_runtime.backends import open_networks
 from model_runtime.networks import read_card
 from model_runtime.pipeline import generate
-from model_runtime.sampling import Sampling
+from model_runtime.sampling import ABSENT, Sampling
 from model_runtime.training import loop as training_loop
 from model_runtime.training import more_layers, progress
 from model_runtime.training.checkpoint import CheckpointError, save_atomically
@@ -251,6 +251,8 @@ def test_adds_layers_to_a_tokenizer(tmp_path, tiny_weights, monkeypatch):
         open_networks(new.card.folder), torch.zeros(1, 16).numpy(), [40], [0], Sampling()
     )
     assert motions[0].tokens.shape == (10, 5)
+    assert (motions[0].tokens[:, 3:] == ABSENT).all()  # the transformers make three
+    assert (motions[0].tokens[:, 0] != ABSENT).all()
 
 
 def test_retrains_the_tokenizer_when_told(tmp_path, tiny_weights):
