@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from model_runtime.evaluation.prompt_checks import holds
+from model_runtime.features import features_to_joints
 from model_runtime.networks import SHIPPED_WEIGHTS, find_weights
 from model_runtime.pipeline import generate
+from model_runtime.sampling import ABSENT
 from model_runtime.torch_backend import TorchNetworks
 from momask_blender.contract.skeleton import INDEX
 
@@ -79,6 +81,19 @@ def test_a_seed_gives_the_same_tokens_alone_or_in_a_batch(starter):
         alone = generate(starter, text[clip : clip + 1], [frames], [7 + clip], sampling)[0]
         assert np.array_equal(alone.tokens, together[clip].tokens)
         assert np.array_equal(alone.joints, together[clip].joints)
+
+
+def test_layers_that_nobody_makes_code_what_was_recorded_more_finely(starter):
+    text = starter.embed_text(["a person jumps"]).vectors
+    made = generate(starter, text, [FOUR_SECONDS], [0], starter.card.sampling)[0]
+    first = starter.card.num_sampled
+    assert (made.tokens[:, first:] == ABSENT).all()
+    tokens = starter.encode(made.features)
+    assert (tokens != ABSENT).all()
+    goal = features_to_joints(made.features)
+    coarse = features_to_joints(starter.decode(tokens[:, :first]))
+    fine = features_to_joints(starter.decode(tokens))
+    assert np.abs(fine - goal).mean() < np.abs(coarse - goal).mean()
 
 
 def test_the_starter_is_small_and_says_what_it_is():
