@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_runtime.networks import Networks
+from model_runtime.tokenizer import OWN, SEATS
 
 Array = NDArray[np.floating]
 Tokens = NDArray[np.int64]
@@ -51,6 +52,33 @@ _LEAVES = re.compile(
     r"\b)",
     re.IGNORECASE,
 )
+# "walks over to the bench and sits down" is two actions; captions that say both have a single step
+_GOES = (
+    r"\b(?:(?:walk|stroll|wander|shuffl|strid|pac|limp|rush|cross|head|return)(?:e?s|ing|e)?"
+    r"|runs?|running|jogs?|jogging|hurr(?:y|ies|ying)|comes?|goes|go|enters?)\b"
+)
+_SITS = (
+    r"(?:sit(?:s|ting)?\b|(?:plop|plonk|flop|slump|lower)s?\b"
+    rf"|(?:tak(?:es?|ing)|ha(?:s|ve)|grabs?) {OWN} seat\b)"
+)
+_GOES_AND_SITS = re.compile(rf"({_GOES}[^,;.]*?)\s*,?\s+and\s+(?={_SITS})", re.IGNORECASE)
+# "walks up to the door and knocks", not "walks to the left and right"
+_GOES_THERE_AND = re.compile(
+    rf"({_GOES}(?:\s+(?:over|up|back|across|straight|slowly|quickly))*\s+(?:to|towards?|into)\s+"
+    rf"{OWN}\s+(?!left\b|right\b)[^,;.]*?)\s*,?\s+and\s+(?=\w+[^s\W]s\b)",
+    re.IGNORECASE,
+)
+_SITTING = re.compile(rf"(?:(?:he|she|they|(?:the|an?) \w+)\s+)?{_SITS}", re.IGNORECASE)
+_BARE_SIT = re.compile(r"\b(sit(?:s|ting)?)$", re.IGNORECASE)
+_TO_SEAT = re.compile(
+    r"(?:\s+(?:over|up|back|across|straight))?\s+(?:to|towards?)\s+"
+    rf"{OWN} (?:\w+ )?{SEATS}\b.*$",
+    re.IGNORECASE,
+)
+_SOMEHOW = re.compile(
+    r"\b(?:comes?|goes|go|heads?|returns?)(?: (?:in|over|up|back|across))?$", re.IGNORECASE
+)
+_JUST_GOES = re.compile(rf"{_GOES}$", re.IGNORECASE)
 _OPENING = re.compile(r"^(?:first|at first|to begin with),?\s+", re.IGNORECASE)
 _SUBJECT = re.compile(r"^(?:a|an|the|he|she|they|it|someone|somebody)\b", re.IGNORECASE)
 _THIRD_PERSON = re.compile(r"^\w+[^s\W]s\b")
@@ -72,6 +100,8 @@ def split_prompt(prompt: str) -> list[str]:
     alone may happen at once and stays together.
     """
     text = _OPENING.sub("", " ".join(prompt.strip().split()))
+    for going in (_GOES_AND_SITS, _GOES_THERE_AND):
+        text = going.sub(r"\1, then ", text)
     if turned := _AFTER.match(text[:1].lower() + text[1:]):
         first, second = turned["first"] or turned["doing"], turned["second"] or turned["rest"]
         text = f"{first}, then {second}"
@@ -81,12 +111,23 @@ def split_prompt(prompt: str) -> list[str]:
     parts = [part for piece in pieces if (part := piece.strip(" ,.;"))]
     if not 1 < len(parts) <= MOST_PARTS:
         return [prompt]
+    for index, after in enumerate(parts[1:]):
+        if _SITTING.match(after):
+            parts[index] = _way(parts[index])
+            parts[index + 1] = _BARE_SIT.sub(r"\1 down", after)
     return list(accumulate(parts, _completed))
 
 
 def joined_prompt(parts: Sequence[str]) -> str:
     """A prompt that `split_prompt` takes apart into these."""
     return ", then ".join(parts)
+
+
+def _way(part: str) -> str:
+    """How somebody goes who then sits down, without the seat: "walks to a chair" alone would be
+    heard as sitting down, too."""
+    way = _SOMEHOW.sub("walks", _TO_SEAT.sub("", part))
+    return f"{way} forward" if _JUST_GOES.search(way) else way
 
 
 def _completed(before: str, part: str) -> str:

@@ -116,8 +116,8 @@ class Reworded:
 # as its text size has room for, so that one trained when there were four still works.
 _COUNTER = r"(?:counter|anti)(?: - | )?"
 _PARTS = r"(?:s|wards?|most|side|arm|leg|(?:hand|foot)(?:ed|er)?)?"
-_OWN = r"(?:the|an?|his|her|their|my|your|its|that|one)"
-_SEATS = r"(?:\w+ )?(?:stool|chair|armchair|seat|sofa|couch|bench|bed|recliner|pew|throne)"
+OWN = r"(?:the|an?|his|her|their|my|your|its|that|one)"
+SEATS = r"(?:\w+ )?(?:stool|chair|armchair|seat|sofa|couch|bench|bed|recliner|pew|throne)"
 _CUES = {
     "left": rf"left{_PARTS}",
     "right": rf"right{_PARTS}",
@@ -129,7 +129,7 @@ _CUES = {
     "slow": r"slower|(?:slow|unhurried|leisure|sluggish|gradual)(?:ly)?|(?:without|in no) hurry"
     r"|snail|no rush|(?:trudg|plod|dawdl)\w*"
     r"|(?:drag|takes?|taking)\w* (?:his|her|their) (?:feet|time)",
-    "in place": rf"(?:in|on) (?:{_OWN} )?(?:same )?(?:place|spot)|in one place|treadmill|stationary"
+    "in place": rf"(?:in|on) (?:{OWN} )?(?:same )?(?:place|spot)|in one place|treadmill|stationary"
     r"|without (?:moving|going|getting|leaving|advancing|travell?ing)|(?:going|getting) nowhere"
     r"|(?:not|never) (?:moving|going|getting) (?:forward|anywhere|away)",
     "seated": r"(?:sits?|sat|sitting) (?:on(?! it)|in|at|still|around|quietly|there|by)|seated"
@@ -137,11 +137,11 @@ _CUES = {
     "sits down": r"(?:sits?|sitting) (?:back )?down|sits? on it"
     r"|(?:takes?|taking|have|has|having|grabs?) (?:a|his|her|their|my) (?:seat|pew)"
     r"|(?:lower|plonk|plop|flop|sink|settl|collaps|drop|slump|eas|park|perch)\w*"
-    rf" (?:\w+ ){{0,3}}(?:down|in|on|into|onto) (?:on |in )?{_OWN} {_SEATS}",
+    rf" (?:\w+ ){{0,3}}(?:down|in|on|into|onto) (?:on |in )?{OWN} {SEATS}",
     "gets up": r"(?:stands?|standing|gets?|getting|comes?) (?:back )?up|(?:rises?|arises?|rising)"
-    rf"|(?:gets?|getting) to {_OWN} feet|leav(?:es?|ing) {_OWN} {_SEATS}"
+    rf"|(?:gets?|getting) to {OWN} feet|leav(?:es?|ing) {OWN} {SEATS}"
     rf"|(?:get|ris|stand|climb|push|heav|spring|jump|leap)\w* (?:\w+ ){{0,2}}(?:off|out of|from)"
-    rf" {_OWN} {_SEATS}",
+    rf" {OWN} {SEATS}",
 }
 # "right" that names no side: "right now", "all right", "right behind"; but not "turn right after".
 _MERELY = re.compile(

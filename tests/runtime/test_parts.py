@@ -18,6 +18,7 @@ from model_runtime.pipeline import as_condition, generate, read_prompt
 from model_runtime.weights_folder import find_weights
 
 WALKS_OFF = "a person walks off"
+SITS, TAKES_A_SEAT = "a person sits down", "a person takes a seat"
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +36,19 @@ def starter():
         ("stand still and then jump", ["stand still", "jump"]),
         ("He runs. Then he stops.", ["He runs", "he stops"]),
         ("a man waves, after that she bows", ["a man waves", "she bows"]),
-        ("walks in, then turns, and finally sits", ["walks in", "a person turns", "a person sits"]),
+        (
+            "walks in, then turns, and finally sits",
+            ["walks in", "a person turns", "a person sits down"],
+        ),
         ("he stretches before running away", ["he stretches", "running away"]),
         ("After the jump, he walks off", ["the jump", "he walks off"]),
-        ("He walks to a chair. He sits down.", ["He walks to a chair", "He sits down"]),
+        ("He walks to a chair. He sits down.", ["He walks forward", "He sits down"]),
+        ("she walks over to the bench and sits", ["she walks forward", "a person sits down"]),
+        ("A man walks slowly to his desk and sits down", ["A man walks slowly to his desk", SITS]),
+        ("goes back to the old sofa and plops down", ["walks forward", "a person plops down"]),
+        ("walk to the chair and sit down", ["walk forward", "sit down"]),
+        ("walks around the chair and takes a seat", ["walks around the chair", TAKES_A_SEAT]),
+        ("he runs up to the ball and kicks it", ["he runs up to the ball", "a person kicks it"]),
         ("First do squats, next do jumping jacks", ["do squats", "do jumping jacks"]),
         ("she gets up from her desk and walks off", ["she gets up from her desk", WALKS_OFF]),
         ("walks backwards, then forwards", ["walks backwards", "a person walks forwards"]),
@@ -69,7 +79,10 @@ def test_actions_are_found_in_their_order(prompt, parts):
         "standing by the door before noon",
         "after a long day he sits down",
         "after washing the dishes the boys dance",
-        "a man walks to a stool and sits down",
+        "a man walks to the left and right",
+        "a person walks forward and waves",
+        "a man sits down and drinks",
+        "turns around and sits down",
         ", then ".join(["jump"] * (MOST_PARTS + 1)),
         "then",
         "",

@@ -8,7 +8,7 @@ import pytest
 from model_runtime.evaluation.prompt_checks import holds
 from model_runtime.features import features_to_joints
 from model_runtime.networks import SHIPPED_WEIGHTS, find_weights
-from model_runtime.pipeline import generate
+from model_runtime.pipeline import as_condition, generate, read_prompt
 from model_runtime.sampling import ABSENT
 from model_runtime.torch_backend import TorchNetworks
 from momask_blender.contract.skeleton import INDEX
@@ -70,6 +70,25 @@ def test_nobody_who_jumps_stays_in_the_air(starter, prompt):
 def test_words_that_no_caption_has_still_mean_something(starter):
     strolled = [travel(joints) for joints in five_takes(starter, "someone strolls ahead")]
     assert sum(distance > 1.5 for distance in strolled) >= 3, strolled
+
+
+@pytest.mark.parametrize(
+    "prompt", ["a person walks to a chair and sits down", "he walks over to a bench, then sits"]
+)
+def test_who_walks_to_a_seat_goes_there_and_sits(starter, prompt):
+    text = as_condition(read_prompt(starter, prompt), len(SEEDS))
+    motions = generate(starter, text, [120] * len(SEEDS), SEEDS, starter.card.sampling)
+    kept = [travel(m.joints) > 1.0 and holds("ends_low", m.joints) for m in motions]
+    assert sum(kept) >= 4, kept
+
+
+@pytest.mark.parametrize(
+    ("prompt", "check"),
+    [("a soldier marches", "walks"), ("marches in place", "stays"), ("she skips rope", "jumps")],
+)
+def test_what_captions_say_by_another_name(starter, prompt, check):
+    kept = [holds(check, joints) for joints in five_takes(starter, prompt)]
+    assert sum(kept) >= 4, kept
 
 
 def test_a_seed_gives_the_same_tokens_alone_or_in_a_batch(starter):
