@@ -68,6 +68,14 @@ _GOES_THERE_AND = re.compile(
     rf"{OWN}\s+(?!left\b|right\b)[^,;.]*?)\s*,?\s+and\s+(?=\w+[^s\W]s\b)",
     re.IGNORECASE,
 )
+# "walks forward, stops, and waves": verbs in a row, not "marches ahead, arms swinging"
+_ACTS = (
+    r"(?:walk|run|jog|sprint|jump|leap|hop|sit|stand|stop|turn|spin|wave|kick|bend|squat|dance|clap|bow"
+    r"|pick|throw|drink|climb|raise|step|kneel|lift|look|get|rise|duck|point|swing|bounce)s\b"
+    r"|(?:punch|crouch|stretch|reach)es\b"
+)
+_ROW = re.compile(rf"\b(?:{_ACTS})[^,;.]*,\s+(?:and\s+)?(?:{_ACTS})", re.IGNORECASE)
+_IN_ROW = re.compile(rf"\s*(?:,\s+(?:and\s+)?|\s+and\s+)(?={_ACTS})", re.IGNORECASE)
 _SITTING = re.compile(rf"(?:(?:he|she|they|(?:the|an?) \w+)\s+)?{_SITS}", re.IGNORECASE)
 _BARE_SIT = re.compile(r"\b(sit(?:s|ting)?)$", re.IGNORECASE)
 _TO_SEAT = re.compile(
@@ -100,6 +108,8 @@ def split_prompt(prompt: str) -> list[str]:
     alone may happen at once and stays together.
     """
     text = _OPENING.sub("", " ".join(prompt.strip().split()))
+    if _ROW.search(text):
+        text = _IN_ROW.sub(", then ", text)
     for going in (_GOES_AND_SITS, _GOES_THERE_AND):
         text = going.sub(r"\1, then ", text)
     if turned := _AFTER.match(text[:1].lower() + text[1:]):
