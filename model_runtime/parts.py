@@ -27,7 +27,7 @@ SHORTEST = 6  # tokens of a stretch; a shorter clip is led by all of its prompts
 
 _THEN = re.compile(
     r"\s*(?:[,;.]\s*|\s)(?:(?:and|but)\s+)?"
-    r"(?:then|next(?! to\b)|afterwards?|after that|after which|finally|followed by)\b[,:]?\s+",
+    r"(?:then|next(?! to\b)|afterwards?|after (?:that|this|which)|finally|followed by)\b[,:]?\s+",
     re.IGNORECASE,
 )
 # "He walks to the door. He sits down." but not "A tired walk. He is old."
@@ -40,7 +40,7 @@ _BEFORE = re.compile(
     r"\s*,?\s+before\s+(?=\w+ing\b)|\s*,\s*before\s+|\s+before\s+(?=he|she|they|it)"
 )
 _AFTER = re.compile(
-    r"^after\s+(?:(?P<first>[^,]+),\s*(?P<second>.+)"
+    r"^(?:after|once(?=\s+(?:he|she|they)\b))\s+(?:(?P<first>[^,]+),\s*(?P<second>.+)"
     # "after climbing the stairs the landlady carries on"
     r"|(?P<doing>\w+ing\b.*?)\s+(?P<rest>(?:he|she|they|(?:the|an?)\s+\w+)\s+\w+s\b.+))$"
 )
@@ -68,6 +68,10 @@ _GOES_THERE_AND = re.compile(
     rf"{OWN}\s+(?!left\b|right\b)[^,;.]*?)\s*,?\s+and\s+(?=\w+[^s\W]s\b)",
     re.IGNORECASE,
 )
+_RISES_AND = re.compile(
+    r"(\b(?:(?:stands?|gets?) (?:back )?up|rises?)\b[^,;.]*?)\s+and\s+(?=\w+[^s\W]s\b)",
+    re.IGNORECASE,
+)
 # "walks forward, stops, and waves": verbs in a row, not "marches ahead, arms swinging"
 _ACTS = (
     r"(?:walk|run|jog|sprint|jump|leap|hop|sit|stand|stop|turn|spin|wave|kick|bend|squat|dance|clap|bow"
@@ -77,7 +81,7 @@ _ACTS = (
 _ROW = re.compile(rf"\b(?:{_ACTS})[^,;.]*,\s+(?:and\s+)?(?:{_ACTS})", re.IGNORECASE)
 _IN_ROW = re.compile(rf"\s*(?:,\s+(?:and\s+)?|\s+and\s+)(?={_ACTS})", re.IGNORECASE)
 _SITTING = re.compile(rf"(?:(?:he|she|they|(?:the|an?) \w+)\s+)?{_SITS}", re.IGNORECASE)
-_BARE_SIT = re.compile(r"\b(sit(?:s|ting)?)$", re.IGNORECASE)
+_BARE_SIT = re.compile(r"\b(sit(?:s|ting)?)(?= on\b| in\b|$)", re.IGNORECASE)
 _TO_SEAT = re.compile(
     r"(?:\s+(?:over|up|back|across|straight))?\s+(?:to|towards?)\s+"
     rf"{OWN} (?:\w+ )?{SEATS}\b.*$",
@@ -110,8 +114,8 @@ def split_prompt(prompt: str) -> list[str]:
     text = _OPENING.sub("", " ".join(prompt.strip().split()))
     if _ROW.search(text):
         text = _IN_ROW.sub(", then ", text)
-    for going in (_GOES_AND_SITS, _GOES_THERE_AND):
-        text = going.sub(r"\1, then ", text)
+    for first in (_GOES_AND_SITS, _GOES_THERE_AND, _RISES_AND):
+        text = first.sub(r"\1, then ", text)
     if turned := _AFTER.match(text[:1].lower() + text[1:]):
         first, second = turned["first"] or turned["doing"], turned["second"] or turned["rest"]
         text = f"{first}, then {second}"
@@ -122,7 +126,7 @@ def split_prompt(prompt: str) -> list[str]:
     if not 1 < len(parts) <= MOST_PARTS:
         return [prompt]
     for index, after in enumerate(parts[1:]):
-        if _SITTING.match(after):
+        if _SITTING.match(after) and not _SITTING.match(parts[index]):
             parts[index] = _way(parts[index])
             parts[index + 1] = _BARE_SIT.sub(r"\1 down", after)
     return list(accumulate(parts, _completed))
