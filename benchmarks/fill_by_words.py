@@ -25,7 +25,7 @@ CLIP = "joints/cmu_13_14_00.npy"
 PROMPTS = (
     "a person waves the arms to signal to cars",
     "a person performs side kicks",
-    "a person does squats, then reaches up with both arms",
+    "a person performs side kicks, then reaches up with both arms",
 )
 NUM_FRAMES, GAP, MARGIN = 140, range(20, 120), 6
 
