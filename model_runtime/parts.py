@@ -69,7 +69,7 @@ _GOES_THERE_AND = re.compile(
     re.IGNORECASE,
 )
 _RISES_AND = re.compile(
-    r"(\b(?:(?:stands?|gets?) (?:back )?up|rises?)\b[^,;.]*?)\s+and\s+(?=\w+[^s\W]s\b)",
+    r"(\b(?:(?:stands?|gets?) (?:back )?up|rises?)\b[^,;.]*?)\s+and\s+(?!stands\b)(?=\w+[^s\W]s\b)",
     re.IGNORECASE,
 )
 # "walks forward, stops, and waves": verbs in a row, not "marches ahead, arms swinging"

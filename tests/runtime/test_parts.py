@@ -93,6 +93,7 @@ def test_actions_are_found_in_their_order(prompt, parts):
         "a man sits down and drinks",
         "turns around and sits down",
         "afterwards, he runs",
+        "she rises from her seat and stands there",
         "Once the phone rings, he gets up",
         "The soldier marches ahead, chest out, arms swinging",
         "he stands and swings both arms",
