@@ -287,10 +287,10 @@ class Networks(ABC):
         self, tokens: Tokens, layer: int, text: Array, valid: NDArray, scale: float
     ) -> Array:
         """tokens (B, N, Q), of which layers below `layer` are read -> (B, N, K + 1)."""
-        num_codes = self.configs.residual.num_codes
+        num_codes, made = self.configs.residual.num_codes, self.configs.residual.num_quantizers
         logits = np.zeros((*valid.shape, num_codes + 1), dtype=np.float32)
         for clip, length in enumerate(valid.sum(axis=1)):
-            own, texts = tokens[clip, :length], _text_rows(text[clip], scale)
+            own, texts = tokens[clip, :length, :made], _text_rows(text[clip], scale)
             ids = np.where(own == ABSENT, num_codes, own)  # PAD comes after the codes
             result = self.run_residual(_repeat(ids, texts), layer, texts)
             logits[clip, :length] = _guided(result, scale)

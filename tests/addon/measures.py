@@ -320,10 +320,10 @@ def limits(is_whole: bool) -> dict[str, tuple[float, float]]:
 
 
 WIDER: dict[str, dict[str, float]] = {
-    "long legs, small feet": {"legs_mean": 6.0},
+    "long legs, small feet": {"legs_mean": 6.5},
     "short legs, large feet": {"jerk_planted": 1.9},
-    "Rigify human": {"joints_back": 17.0, "bones_back": 3.5},
-    "kaykit_knight.glb": {"legs_mean": 11.5, "legs_most": 32.0, "jerk": 1.35, "jerk_planted": 2.4},
+    "Rigify human": {"legs_mean": 5.5, "joints_back": 17.0, "bones_back": 3.5},
+    "kaykit_knight.glb": {"legs_mean": 11.5, "legs_most": 32.0, "jerk": 1.4, "jerk_planted": 2.4},
 }
 """Legs and feet of other proportions bend other knees when a heel rises or the hips give; a foot
 nearly as long as the shin (KayKit) much more so. Rigify's lower trunk

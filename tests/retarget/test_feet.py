@@ -111,7 +111,7 @@ def test_recorded_motions_stand_still_and_stay_themselves(recorded, name, fps):
 @pytest.mark.parametrize("prompt", GENERATED)
 def test_generated_motions_stand_still_and_stay_themselves(generated, prompt):
     target = driven_bones(*skeleton())
-    knees = [check(pose, target, 24.0, 25.0, 6.5) for pose in generated[prompt]]
+    knees = [check(pose, target, 24.0, 28.0, 7.5) for pose in generated[prompt]]
     # The model's knees are smoother than recorded ones, so the same correction is a larger share.
     assert np.mean(knees) < 1.35
 

@@ -69,8 +69,9 @@ def check_numbers(onnx_networks: Networks, torch_networks: Networks, length: int
         return ours
 
     compare("run_base", masked, texts)
-    for layer in range(1, num_quantizers):
-        history = np.where(np.arange(num_quantizers) < layer, tokens, num_codes)
+    made = configs.residual.num_quantizers
+    for layer in range(1, made):
+        history = np.where(np.arange(made) < layer, tokens[..., :made], num_codes)
         compare("run_residual", history, layer, texts)
     if configs.length:
         compare("run_length", texts)
@@ -121,7 +122,7 @@ def tokens_of(networks: Networks, text: np.ndarray, lengths: list[int]) -> np.nd
     )
     return add_residual_layers(
         lambda now, layer: networks.predict_residual(now, layer, text, valid, 5.0),
-        with_unknown_layers(base, networks.card.num_quantizers),
+        with_unknown_layers(base, networks.card.num_sampled),
         valid,
         Sampling(),
         noises,

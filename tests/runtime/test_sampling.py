@@ -46,7 +46,7 @@ def sample(
     )
     every = add_residual_layers(
         lambda now, layer: networks.predict_residual(now, layer, text, valid, 5.0),
-        with_unknown_layers(base, networks.card.num_quantizers),
+        with_unknown_layers(base, networks.card.num_sampled),
         valid,
         sampling,
         noises,

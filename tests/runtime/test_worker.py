@@ -37,7 +37,7 @@ def test_a_motion_arrives_complete(tmp_path):
     assert motion["joints"].shape == motion["joints_rig"].shape == (50, 22, 3)
     assert motion["joints"].dtype == motion["joints_rig"].dtype == np.float32
     assert motion["features"].shape == (50, 263)
-    assert motion["tokens"].shape == (13, 6), "the last token is used in part"
+    assert motion["tokens"].shape == (13, 10), "the last token is used in part"
     assert (int(motion["fps"]), int(motion["seed"])) == (20, 5)
     assert (str(motion["prompt"]), str(motion["weights"])) == ("a person walks forward", "starter")
     rebuilt = pose_to_joints(solve_pose(motion["joints"]))
