@@ -54,8 +54,8 @@ _LEAVES = re.compile(
 )
 # "walks over to the bench and sits down" is two actions; captions that say both have a single step
 _GOES = (
-    r"\b(?:(?:walk|stroll|wander|shuffl|strid|pac|limp|rush|cross|head|return)(?:e?s|ing|e)?"
-    r"|runs?|running|jogs?|jogging|hurr(?:y|ies|ying)|comes?|goes|go|enters?)\b"
+    r"\b(?:(?:walk|stroll|wander|shuffl|strid|pac|limp|rush|cross)(?:e?s|ing|e)?|heads|returns"
+    r"|runs?|running|jogs?|jogging|hurr(?:y|ies|ying)|comes?|goes|(?<!\w )go|enters?)\b"
 )
 _SITS = (
     r"(?:sit(?:s|ting)?\b|(?:plop|plonk|flop|slump|lower)s?\b"
@@ -88,7 +88,8 @@ _TO_SEAT = re.compile(
     re.IGNORECASE,
 )
 _SOMEHOW = re.compile(
-    r"\b(?:comes?|goes|go|heads?|returns?)(?: (?:in|over|up|back|across))?$", re.IGNORECASE
+    r"\b(?:comes?|goes|(?<!\w )go|heads|returns|enters?)(?: (?:in|over|up|back|across))?$",
+    re.IGNORECASE,
 )
 _JUST_GOES = re.compile(rf"{_GOES}$", re.IGNORECASE)
 _OPENING = re.compile(r"^(?:first|at first|to begin with),?\s+", re.IGNORECASE)
@@ -108,14 +109,15 @@ _VERB = re.compile(
 def split_prompt(prompt: str) -> list[str]:
     """The actions of a prompt in the order in which they happen, at most MOST_PARTS.
 
-    "walks, then sits", "sits before standing up", "after a jump, he walks". What is joined by "and"
-    alone may happen at once and stays together.
+    "walks, then sits", "sits before standing up", "after a jump, he walks", "walks to a chair and
+    sits", "runs, stops and waves". What is joined by "and" alone otherwise may happen at once and
+    stays together.
     """
     text = _OPENING.sub("", " ".join(prompt.strip().split()))
     if _ROW.search(text):
         text = _IN_ROW.sub(", then ", text)
-    for first in (_GOES_AND_SITS, _GOES_THERE_AND, _RISES_AND):
-        text = first.sub(r"\1, then ", text)
+    for one_first in (_GOES_AND_SITS, _GOES_THERE_AND, _RISES_AND):
+        text = one_first.sub(r"\1, then ", text)
     if turned := _AFTER.match(text[:1].lower() + text[1:]):
         first, second = turned["first"] or turned["doing"], turned["second"] or turned["rest"]
         text = f"{first}, then {second}"
