@@ -30,10 +30,11 @@ _THEN = re.compile(
     r"(?:then|next(?! to\b)|afterwards?|after (?:that|this|which)|finally|followed by)\b[,:]?\s+",
     re.IGNORECASE,
 )
-# "He walks to the door. He sits down." but not "A tired walk. He is old."
+# "He walks to the door. He sits down." and "Walk. Sit down." but not "A tired walk. He is old."
 _SENTENCE = re.compile(
     r"\s*[.!;]\s+(?=(?:he|she|they)\s+(?!is\b|was\b|has\b|had\b|looks\b|feels\b|seems\b)"
-    r"\w+s\b)",
+    r"\w+s\b|(?:walk|run|jog|sit|stand|get|turn|jump|hop|kick|punch|squat|crouch|bend|wave|dance"
+    r"|raise|reach|step|stop)\b)",
     re.IGNORECASE,
 )
 _BEFORE = re.compile(

@@ -53,6 +53,7 @@ def starter():
             ["a person walks forward", "a person stops", "a person waves"],
         ),
         ("Once she has risen from it, she waves", ["she has risen from it", "she waves"]),
+        ("Walk to the chair. Sit down.", ["Walk forward", "Sit down"]),
         ("nods his head, then sits down", ["nods his head", "a person sits down"]),
         ("lets go, then sits down", ["lets go", "a person sits down"]),
         ("go over to the sofa and sit down", ["walks forward", "sit down"]),
