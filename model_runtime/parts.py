@@ -83,9 +83,10 @@ _ROW = re.compile(rf"\b(?:{_ACTS})[^,;.]*,\s+(?:and\s+)?(?:{_ACTS})", re.IGNOREC
 _IN_ROW = re.compile(rf"\s*(?:,\s+(?:and\s+)?|\s+and\s+)(?={_ACTS})", re.IGNORECASE)
 _SITTING = re.compile(rf"(?:(?:he|she|they|(?:the|an?) \w+)\s+)?{_SITS}", re.IGNORECASE)
 _BARE_SIT = re.compile(r"\b(sit(?:s|ting)?)(?= on\b| in\b|$)", re.IGNORECASE)
+_SITS_DOWN = re.compile(r"\b(sit(?:s|ting)? down)(?: (?:on|in) it)?$", re.IGNORECASE)
 _TO_SEAT = re.compile(
     r"(?:\s+(?:over|up|back|across|straight))?\s+(?:to|towards?)\s+"
-    rf"{OWN} (?:\w+ )?{SEATS}\b.*$",
+    rf"(?P<seat>{OWN} (?:\w+ )?{SEATS})\b.*$",
     re.IGNORECASE,
 )
 _SOMEHOW = re.compile(
@@ -130,8 +131,7 @@ def split_prompt(prompt: str) -> list[str]:
         return [prompt]
     for index, after in enumerate(parts[1:]):
         if _SITTING.match(after) and not _SITTING.match(parts[index]):
-            parts[index] = _way(parts[index])
-            parts[index + 1] = _BARE_SIT.sub(r"\1 down", after)
+            parts[index : index + 2] = _way_and_seat(parts[index], after)
     return list(accumulate(parts, _completed))
 
 
@@ -140,11 +140,15 @@ def joined_prompt(parts: Sequence[str]) -> str:
     return ", then ".join(parts)
 
 
-def _way(part: str) -> str:
-    """How somebody goes who then sits down, without the seat: "walks to a chair" alone would be
-    heard as sitting down, too."""
-    way = _SOMEHOW.sub("walks", _TO_SEAT.sub("", part))
-    return f"{way} forward" if _JUST_GOES.search(way) else way
+def _way_and_seat(going: str, sitting: str) -> tuple[str, str]:
+    """Who goes somewhere and sits down there: the way without the seat, as "walks to a chair" alone
+    would be heard as sitting down, too. A stool goes to the sitting: it may be a high one."""
+    way = _SOMEHOW.sub("walks", _TO_SEAT.sub("", going))
+    sits = _BARE_SIT.sub(r"\1 down", sitting)
+    found = _TO_SEAT.search(going)
+    if found and "stool" in found["seat"]:
+        sits = _SITS_DOWN.sub(rf"\1 on {found['seat']}", sits)
+    return (f"{way} forward" if _JUST_GOES.search(way) else way), sits
 
 
 def _completed(before: str, part: str) -> str:

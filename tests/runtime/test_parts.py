@@ -54,6 +54,7 @@ def starter():
         ),
         ("Once she has risen from it, she waves", ["she has risen from it", "she waves"]),
         ("Walk to the chair. Sit down.", ["Walk forward", "Sit down"]),
+        ("he walks to a bar stool and sits", ["he walks forward", f"{SITS} on a bar stool"]),
         ("nods his head, then sits down", ["nods his head", "a person sits down"]),
         ("lets go, then sits down", ["lets go", "a person sits down"]),
         ("go over to the sofa and sit down", ["walks forward", "sit down"]),
